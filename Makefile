@@ -1,0 +1,52 @@
+# `make demo` and `make test` set everything up themselves.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STORAGE ?= results
+NAME ?= noise_injection
+
+.PHONY: demo test test-slow check smoke dashboard cluster-check report bench clean help
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	touch $@
+
+demo: $(READY) ## set up, run the noise-injection sweep on real digits, write its report
+	$(BIN)/python sweeps/noise_injection.py --storage-path $(STORAGE)
+	$(BIN)/python analysis/report.py $(STORAGE) --latest
+
+test: $(READY) ## set up and run the default test suite
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(READY) ## the slow tests: real kills, real workers
+	$(BIN)/pytest -m slow
+
+check: $(READY) ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+smoke: $(READY) ## the demo at smoke size
+	$(BIN)/python sweeps/noise_injection.py --preset smoke --storage-path $(STORAGE)
+	$(BIN)/python analysis/report.py $(STORAGE) --latest
+
+dashboard: $(READY) ## TensorBoard and optuna-dashboard on a sweep: STORAGE=results NAME=...
+	$(BIN)/python -m raydistill.cluster.dashboards $(STORAGE) --name $(NAME)
+
+report: $(READY) ## the HTML reports of every sweep in STORAGE
+	$(BIN)/python analysis/report.py $(STORAGE)
+
+cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
+	$(BIN)/python -m raydistill.cluster.check cluster.yaml
+
+bench: $(READY) ## overheads of a sweep
+	$(BIN)/python benchmarks/overheads.py
+
+clean: ## remove the environment and caches, not the results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,127 @@
+"""Start or join Ray, and refuse what the cluster cannot hold before any work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+
+from raydistill.config import ConfigError
+
+# Spinning threads burn several times the CPU on a loaded machine; trials are one thread each.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "KMP_BLOCKTIME": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+DRIVER_ENVIRONMENT = {
+    # Trials write their own events, records and pictures; Tune's loggers would write them twice.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Between evaluations a trial reports progress without the searched metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Many short reports of many trials are normal here.
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # The default of 2 s would be added to the end of every nested trial.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The sweep draws its own table; the older output engine keeps quiet when told to.
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+for _name, _value in DRIVER_ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402  (reads the environment when it is imported)
+
+# It announces that token authentication is on, and that trials lack Tune's own result files.
+for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
+    logging.getLogger(_logger).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial takes.
+
+    Attributes:
+        workers: processes of one trial.
+        gpus_per_worker: accelerators of each; each worker takes one CPU.
+    """
+
+    workers: int = 1
+    gpus_per_worker: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What Ray has.
+
+    Attributes:
+        cpus, gpus: over all nodes, those that an autoscaler may still add left out.
+        dashboard: address of Ray's dashboard; empty if it has none.
+    """
+
+    cpus: float
+    gpus: float
+    dashboard: str
+
+
+def connect(address: str | None) -> Cluster:
+    """Join the cluster at an address, the one that this machine is part of, or start Ray here.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    if not ray.is_initialized():
+        os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
+        try:
+            context = ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": WORKER_ENVIRONMENT} if address else None,
+            )
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConfigError(
+                f"address: {address!r} does not answer ({reason}); start Ray there with "
+                "`ray start --head` or `ray up cluster.yaml`, or leave --address out"
+            ) from None
+        dashboard = context.dashboard_url or ""
+    else:
+        dashboard = ""
+    total = ray.cluster_resources()
+    return Cluster(total.get("CPU", 0.0), total.get("GPU", 0.0), dashboard)
+
+
+def check_fits(cluster: Cluster, wanted: Resources, *, autoscaling: bool = False) -> None:
+    """Refuse a trial that would wait for ever.
+
+    Raises:
+        ConfigError: it needs more CPUs or accelerators than there are.
+    """
+    if wanted.workers > cluster.cpus and not autoscaling:
+        raise ConfigError(
+            f"workers_per_trial: {wanted.workers} workers need {wanted.workers} CPUs, and the "
+            f"cluster has {cluster.cpus:g}; give at most {int(cluster.cpus)}"
+        )
+    gpus = wanted.workers * wanted.gpus_per_worker
+    if gpus > cluster.gpus and not autoscaling:
+        raise ConfigError(
+            f"gpus_per_worker: {wanted.gpus_per_worker:g} for each of {wanted.workers} workers "
+            f"need {gpus:g} GPUs, and the cluster has {cluster.gpus:g}; give 0 to train on CPUs"
+        )
+
+
+def concurrent_trials(cluster: Cluster, wanted: Resources, asked: int | None) -> int:
+    """How many trials run at once: what fits, or fewer if asked."""
+    fitting = int(cluster.cpus // wanted.workers)
+    if wanted.gpus_per_worker > 0.0:
+        fitting = min(fitting, int(cluster.gpus // (wanted.workers * wanted.gpus_per_worker)))
+    return max(1, min(fitting, asked or fitting))

@@ -1,0 +1,134 @@
+"""OptunaSearch over a study that outlives the driver: the study alone says what is left to do.
+
+A sweep is resumed from its study, not from Tune's snapshot of itself: a snapshot is taken every
+few seconds, so trials that start or end in between would be lost or run twice, and it is a pickle.
+Here a trial is the study's trial: its number names its folder, its state says whether it has
+ended, and a killed driver leaves it RUNNING, to be handed out again before anything new.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from raydistill.seeding import key_to_seed
+
+METRIC = "searched"
+"""Name under which trials report the value that is searched for, at each evaluation."""
+
+Point = dict[str, Any]
+"""Dotted field of a trial configuration -> value."""
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def trial_name(number: int) -> str:
+    """The name, and folder, of the study's trial of that number."""
+    return f"trial_{number:05d}"
+
+
+def open_study(journal: Path, name: str) -> optuna.Study:
+    """The study in a journal file, created if there is none. Minimises.
+
+    Only the driver writes it; a journal needs no database and survives a crash at any byte.
+    """
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
+    return optuna.create_study(
+        storage=JournalStorage(backend), study_name=name, load_if_exists=True
+    )
+
+
+class StudySearch(OptunaSearch):  # type: ignore[misc]
+    """See the module.
+
+    Args:
+        study: from `open_study`.
+        space: suggests a point from a trial of the study; define-by-run.
+        seed: with the trial's number and the results so far, it determines the next point.
+        startup: number of trials drawn at random before TPE models the results.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Callable[[optuna.Trial], Point],
+        seed: int,
+        startup: int,
+    ) -> None:
+        self._point_of, self._seed_of_sweep, self._startup = space, seed, startup
+        self._interrupted = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
+        super().__init__(
+            space=space,
+            metric=METRIC,
+            mode="min",
+            study_name=study.study_name,
+            storage=study._storage,
+        )
+
+    @property
+    def study(self) -> optuna.Study:
+        """The study."""
+        study: optuna.Study = self._ot_study
+        return study
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """Hand out an interrupted trial first, then what the study asks for next."""
+        if trial_id not in self._ot_trials:
+            if self._interrupted:
+                frozen = self._interrupted.pop(0)
+                self._ot_trials[trial_id] = optuna.Trial(self.study, frozen._trial_id)
+            else:
+                number = len(self.study.get_trials(deepcopy=False))
+                # TPE keeps no state but its random numbers: seeding it by the trial's number
+                # makes the next point a function of the study, whoever asks.
+                self.study.sampler = optuna.samplers.TPESampler(
+                    seed=key_to_seed("sampler", self._seed_of_sweep, number),
+                    n_startup_trials=self._startup,
+                    multivariate=True,
+                    constant_liar=True,
+                )
+                self._ot_trials[trial_id] = self.study.ask()
+        trial = self._ot_trials[trial_id]
+        return {"trial": trial_name(trial.number), "point": self._point_of(trial)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Keep intermediate values, for the dashboard's curves."""
+        value = result.get(METRIC)
+        running = result.get("status") == "running"  # the last report repeats the last value
+        if running and value is not None and math.isfinite(value):
+            self._ot_trials[trial_id].report(value, int(result["updates"]))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the study how a trial ended: a failed one is FAIL, never a value."""
+        trial = self._ot_trials[trial_id]
+        value = (result or {}).get(METRIC)
+        failed = error or (result or {}).get("status") != "finished"
+        if failed or value is None or not math.isfinite(value):
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial, value)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the study is the state."""
+        Path(checkpoint_path).write_text(json.dumps({"study": self.study.study_name}))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: see `save`."""
+
+
+def ended(study: optuna.Study) -> int:
+    """How many trials have ended, well or not."""
+    states = (TrialState.COMPLETE, TrialState.FAIL)
+    return len(study.get_trials(deepcopy=False, states=states))

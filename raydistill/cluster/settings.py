@@ -1,0 +1,272 @@
+"""The command line that every file in `sweeps/` shares, and its checks before any work."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import optuna
+
+from raydistill.cluster.search import Point
+from raydistill.config import ConfigError, TrialConfig, parse_trial
+from raydistill.presets import Preset, image_preset
+
+SWEEP_FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """Settings of a sweep; what is left out comes from the preset, or from the sweep resumed.
+
+    Attributes:
+        preset: smoke (seconds), small (minutes on a laptop; the default) or paper (on a GPU).
+        dataset: digits, mnist-sample, fashion-mnist or mnist; the preset has its own default.
+        num_samples: trials of a search; a grid has as many as its design.
+        seeds: training seeds a cell of the grid (default 1).
+        storage_path: folder or URI (s3://bucket/path) for sweeps and the store of teachers.
+        name: folder of this sweep; by default the question and the time.
+        resume: continue the sweep of that name.
+        seed: of the sampler and of the trials (default 0).
+        address: of a running Ray cluster; by default the one this machine is part of, or none.
+        workers_per_trial: processes that share each trial (DDP); 1 runs trials in reused actors.
+        gpus_per_worker: accelerators of each.
+        max_concurrent_trials: by default as many as fit.
+        search: optuna (adaptive; the default) or grid (balanced design, for evidence).
+        dry_run: print the plan and stop before any work.
+        set: any field of the trial configuration, as dotted.field=value; repeatable.
+    """
+
+    preset: Preset | None = None
+    dataset: str | None = None
+    num_samples: int | None = None
+    seeds: int | None = None
+    storage_path: str = "results"
+    name: str | None = None
+    resume: bool = False
+    seed: int | None = None
+    address: str | None = None
+    workers_per_trial: int = 1
+    gpus_per_worker: float = 0.0
+    max_concurrent_trials: int | None = None
+    search: Literal["optuna", "grid"] | None = None
+    dry_run: bool = False
+    set: tuple[str, ...] = ()
+
+
+PLACE_FIELDS = frozenset(
+    {"storage_path", "name", "resume", "address", "workers_per_trial", "gpus_per_worker",
+     "max_concurrent_trials", "dry_run"}
+)  # fmt: skip
+"""Where and how a sweep runs; all other settings say what it is, and are kept when resumed."""
+
+DEFAULTS: dict[str, Any] = {"preset": "small", "seeds": 1, "seed": 0, "search": "optuna"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a sweep asks.
+
+    Attributes:
+        name: of the script, and of the sweep's folder.
+        fixed: dotted fields that every trial shares, with their values.
+        axes: dotted field -> values of the balanced design.
+        suggest: draws a point for the search; define-by-run.
+        first_points: where the search starts.
+        samples: trials of a search, by preset.
+        metric: validation metric to minimise.
+    """
+
+    name: str
+    fixed: Point
+    axes: dict[str, tuple[float, ...]]
+    suggest: Callable[[optuna.Trial], Point]
+    first_points: tuple[Point, ...]
+    samples: dict[str, int]
+    metric: str = "classifier_fd"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep with nothing left to default.
+
+    Attributes:
+        question: what it asks.
+        what: the settings that say what the sweep is, as saved in `sweep.json`.
+        base: the trial configuration that points are put into.
+        total: number of trials.
+        queued: points that are run first, in order; all of them for a grid.
+    """
+
+    question: Question
+    what: dict[str, Any]
+    base: TrialConfig
+    total: int
+    queued: tuple[Point, ...]
+
+    def suggest(self, trial: optuna.Trial) -> Point:
+        """The point of a trial of the study."""
+        if self.what["search"] == "optuna":
+            return self.question.suggest(trial)
+        axes = self.question.axes | {"seed": self.seeds}
+        return {name: trial.suggest_categorical(name, values) for name, values in axes.items()}
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds of a grid."""
+        return tuple(range(self.what["seed"], self.what["seed"] + self.what["seeds"]))
+
+    def trial(self, point: Point) -> TrialConfig:
+        """The configuration of a point.
+
+        Raises:
+            ConfigError: the point is outside what the configuration allows.
+        """
+        return with_fields(self.base, point)
+
+    def to_json(self) -> str:
+        """What `sweep.json` holds."""
+        content = {
+            "schema_version": 1,
+            "question": self.question.name,
+            "metric": self.question.metric,
+            "settings": self.what,
+            "trials": self.total,
+            "base": self.base.model_dump(mode="json"),
+        }
+        return json.dumps(content, indent=1) + "\n"
+
+
+def saved_settings(text: str, question: str) -> dict[str, Any]:
+    """The settings of a sweep to resume, from the text of its `sweep.json`.
+
+    Raises:
+        ConfigError: it is damaged, or the sweep asks another question.
+    """
+    try:
+        content = json.loads(text)
+        asked, settings = content["question"], dict(content["settings"])
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise ConfigError(
+            f"name: its {SWEEP_FILE} is damaged; start a sweep under another --name"
+        ) from None
+    if asked != question:
+        raise ConfigError(
+            f"name: that sweep asks {asked!r}, not {question!r}; resume it with sweeps/{asked}.py"
+        )
+    return settings
+
+
+def settle(settings: SweepSettings, saved: dict[str, Any] | None) -> dict[str, Any]:
+    """Fill what was left out from the sweep that is resumed, or from the defaults.
+
+    Raises:
+        ConfigError: a number is out of range, or a setting contradicts the resumed sweep.
+    """
+    given = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    what = {k: v for k, v in given.items() if k not in PLACE_FIELDS}
+    minima = {"num_samples": 1, "seeds": 1, "seed": 0, "workers_per_trial": 1,
+              "gpus_per_worker": 0, "max_concurrent_trials": 1}  # fmt: skip
+    for name, least in minima.items():
+        if given[name] is not None and given[name] < least:
+            raise ConfigError(f"{name}: {given[name]} is not allowed; give at least {least}")
+    what = json.loads(json.dumps(what))  # tuples become lists, as they will come back
+    if saved is not None:
+        for name, value in what.items():
+            if value in (None, []) or value == saved[name]:
+                continue
+            if name == "num_samples" and value > saved[name]:
+                saved = saved | {name: value}
+                continue
+            raise ConfigError(
+                f"{name}: {value!r} contradicts the sweep's {saved[name]!r}; leave --{name} out to "
+                "resume it, or start a sweep under another --name"
+            )
+        return saved
+    return {k: DEFAULTS.get(k) if v is None else v for k, v in what.items()}
+
+
+def make_plan(question: Question, what: dict[str, Any]) -> Plan:
+    """Resolve and check every trial that can be known now.
+
+    Raises:
+        ConfigError: a field, a point of the design, or a combination is refused.
+    """
+    base = image_preset(what["preset"], what["dataset"])
+    base = with_fields(base, question.fixed | {"seed": what["seed"]})
+    base = with_fields(base, dict(_assignment(text) for text in what["set"]))
+    what = what | {"dataset": base.data.name}
+    if what["search"] == "grid":
+        if what["num_samples"] is not None:
+            raise ConfigError(
+                f"num_samples: {what['num_samples']} has no meaning for a grid; leave it out, or "
+                "give --search optuna"
+            )
+        values = [*question.axes.values(), range(what["seed"], what["seed"] + what["seeds"])]
+        names = [*question.axes, "seed"]
+        # Seeds vary slowest, so that an unfinished grid is balanced over its cells.
+        order = itertools.product(*values[::-1])
+        queued = tuple(dict(zip(names[::-1], cell, strict=True)) for cell in order)
+        total = len(queued)
+    else:
+        if what["seeds"] > 1:
+            raise ConfigError(
+                f"seeds: {what['seeds']} needs a balanced design; give --search grid, or 1"
+            )
+        total = what["num_samples"] or question.samples[what["preset"]]
+        what = what | {"num_samples": total}
+        queued = question.first_points[:total]
+    plan = Plan(question, what, base, total, queued)
+    corners = [*queued, *_corners(question.axes)]
+    for point in corners:
+        plan.trial(point)
+    return plan
+
+
+def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
+    """A configuration with dotted fields replaced, validated whole.
+
+    Raises:
+        ConfigError: a field does not exist or its value is refused.
+    """
+    tree = config.model_dump(mode="json")
+    for path, value in values.items():
+        *parents, last = path.split(".")
+        node: Any = tree
+        for name in parents:
+            node = node.get(name) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or (last not in node and last != "kind"):
+            known = list(node) if isinstance(node, dict) else list(tree)
+            near = difflib.get_close_matches(last, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            raise ConfigError(f"{path}: no such field; {hint}")
+        node[last] = value
+        if last == "kind":
+            # Another kind has other fields; those of the old one would be refused.
+            for other in [k for k in node if k != "kind"]:
+                del node[other]
+    return parse_trial(tree)
+
+
+def _corners(axes: dict[str, tuple[float, ...]]) -> list[Point]:
+    return [
+        {name: choose(values) for name, values in axes.items()} for choose in (min, max) if axes
+    ]
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigError(f"set: {text!r} is not an assignment; give field=value")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def describe(settings: SweepSettings) -> dict[str, Any]:
+    """The settings as a dictionary, for the log."""
+    return asdict(settings)

@@ -1,0 +1,285 @@
+"""A sweep from its checked settings to its ranked table."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from ray import tune
+from ray.tune import PlacementGroupFactory
+from ray.tune.search import ConcurrencyLimiter
+from rich.console import Console
+
+from raydistill.cluster.assets import Prepared, prepare_assets
+from raydistill.cluster.display import TeacherDisplay, TrialTable
+from raydistill.cluster.results import print_plan, print_prepared, print_results, sweep_records
+from raydistill.cluster.runtime import Cluster, Resources, check_fits, concurrent_trials, connect
+from raydistill.cluster.search import StudySearch, ended, open_study, trial_name
+from raydistill.cluster.settings import (
+    SWEEP_FILE,
+    Plan,
+    Question,
+    SweepSettings,
+    make_plan,
+    saved_settings,
+    settle,
+)
+from raydistill.cluster.train import MAX_FAILURES, TrialPlace, runner
+from raydistill.config import ConfigError, TrialConfig
+from raydistill.data.images import DataError
+from raydistill.record import FILE_NAME, Record
+from raydistill.storage import Storage, StorageError
+from raydistill.store import Store
+from raydistill.tasks.image_assets import load_data
+from raydistill.trial import read_record
+
+INTERRUPTED = 130
+REFUSED = 2
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep came to.
+
+    Attributes:
+        folder: of the sweep.
+        records: one a trial, in order of their numbers.
+        complete: whether every trial has ended.
+        teacher_found: whether the teacher was in the store already.
+    """
+
+    folder: Storage
+    records: tuple[Record, ...]
+    complete: bool
+    teacher_found: bool
+
+
+def main(settings: SweepSettings, question: Question) -> None:
+    """Run a sweep as a script: refusals are one line on standard error and exit status 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    console = make_console()
+    try:
+        result = run_sweep(settings, question, console)
+    except (ConfigError, DataError, StorageError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(REFUSED)
+    if result is not None and not result.complete:
+        console.print(
+            f"interrupted; continue with: python sweeps/{question.name}.py --storage-path "
+            f"{settings.storage_path} --name {Path(result.folder.uri).name} --resume"
+        )
+        sys.exit(INTERRUPTED)
+
+
+def make_console() -> Console:
+    """Standard output; wide enough for the ranked table where it is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140, soft_wrap=True)
+
+
+def run_sweep(settings: SweepSettings, question: Question, console: Console) -> SweepResult | None:
+    """Check everything, prepare the assets, run the trials, print the results.
+
+    Returns:
+        The result; None for a dry run.
+
+    Raises:
+        ConfigError, DataError, StorageError: something is refused, before any work.
+    """
+    root = Storage.open(settings.storage_path)
+    name = settings.name or _default_name(settings, question)
+    folder = root.child(name)
+    saved = _saved(folder, name, settings, question)
+    plan = make_plan(question, settle(settings, saved))
+    load_data(plan.base.data)  # an absent or damaged data set is refused here
+    resources = Resources(settings.workers_per_trial, settings.gpus_per_worker)
+    if plan.base.budget.batch_size % resources.workers:
+        raise ConfigError(
+            f"workers_per_trial: {resources.workers} does not divide budget.batch_size "
+            f"{plan.base.budget.batch_size}; give a divisor"
+        )
+    print_plan(console, plan, folder, resources)
+    if settings.dry_run:
+        return None
+    root.check_writable()
+    with _only_driver(folder, name):
+        cluster = connect(settings.address)
+        check_fits(cluster, resources)
+        folder.write(SWEEP_FILE, plan.to_json().encode())
+        place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
+        began = time.monotonic()
+        prepared = _prepare(plan, place, cluster, console)
+        print_prepared(console, prepared, time.monotonic() - began)
+        complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
+        records = sweep_records(folder)
+        print_results(console, plan, folder, records, cluster)
+        return SweepResult(folder, records, complete, prepared.teacher_found)
+
+
+def _prepare(plan: Plan, place: TrialPlace, cluster: Cluster, console: Console) -> Prepared:
+    with TeacherDisplay(console) as display:
+        return prepare_assets(plan.base, place, cluster, display.progress, display.stage)
+
+
+def _run_trials(
+    plan: Plan, place: TrialPlace, cluster: Cluster, asked: int | None, console: Console
+) -> bool:
+    """Run what the study says is left; returns whether all trials have ended."""
+    journal = _Journal(place.sweep)
+    study = open_study(journal.path, Path(place.sweep.uri).name)
+    for point in plan.queued:
+        study.enqueue_trial(point, skip_if_exists=True)
+    already = ended(study)
+    remaining = plan.total - already
+    if remaining > 0:
+        table = TrialTable(console, plan.total, already, plan.question.metric)
+        search = StudySearch(study, plan.suggest, plan.what["seed"], len(plan.queued))
+        concurrency = concurrent_trials(cluster, place.resources, asked)
+        tuner = tune.Tuner(
+            tune.with_resources(_trial_function(plan.base, place), _request(place.resources)),
+            tune_config=tune.TuneConfig(
+                search_alg=ConcurrencyLimiter(search, max_concurrent=concurrency),
+                num_samples=remaining,
+                max_concurrent_trials=None,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.config["trial"],
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=place.sweep.uri,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                callbacks=[table, journal],
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        finally:
+            table.close()
+            journal.publish()
+    _record_deaths(study, plan, place.sweep)
+    return ended(study) >= plan.total
+
+
+def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str, Any]], None]:
+    run = runner(place.resources)
+    base_json = base.to_json()
+
+    def trial(values: dict[str, Any]) -> None:
+        from raydistill.cluster.settings import with_fields
+
+        config = with_fields(TrialConfig.model_validate_json(base_json), values["point"])
+        run(config, values["trial"], place)
+
+    return trial
+
+
+def _request(resources: Resources) -> PlacementGroupFactory:
+    if resources.workers > 1:
+        # The driver of a nested trial only waits; a whole CPU would deadlock with its workers.
+        return PlacementGroupFactory([{"CPU": 0.01}])
+    bundle = {"CPU": 1.0}
+    if resources.gpus_per_worker > 0.0:
+        bundle["GPU"] = resources.gpus_per_worker
+    return PlacementGroupFactory([bundle])
+
+
+def _record_deaths(study: Any, plan: Plan, folder: Storage) -> None:
+    """A trial whose process died more often than allowed has no record of its end: write it."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name != "FAIL":
+            continue
+        place = folder.child(trial_name(trial.number))
+        record = read_record(place)
+        if record is None:
+            config = plan.trial(dict(trial.params)).model_dump(mode="json")
+            record = Record(trial_name(trial.number), "running", config, "")
+        if record.status == "running":
+            cause = f"its process died {MAX_FAILURES + 1} times"
+            record = replace(record, status="failed", cause=cause)
+            place.write(FILE_NAME, record.to_json().encode())
+
+
+def _default_name(settings: SweepSettings, question: Question) -> str:
+    if settings.resume:
+        raise ConfigError("name: --resume needs the --name of the sweep to continue")
+    return f"{question.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _saved(
+    folder: Storage, name: str, settings: SweepSettings, question: Question
+) -> dict[str, Any] | None:
+    exists = folder.exists(SWEEP_FILE)
+    if settings.resume and not exists:
+        raise ConfigError(
+            f"name: there is no sweep {name!r} in {settings.storage_path!r} to resume; correct "
+            "--name or --storage-path, or leave --resume out"
+        )
+    if exists and not settings.resume:
+        raise ConfigError(
+            f"name: {name!r} exists in {settings.storage_path!r}; add --resume to continue it, or "
+            "give another --name"
+        )
+    return saved_settings(folder.read(SWEEP_FILE).decode(), question.name) if exists else None
+
+
+@contextlib.contextmanager
+def _only_driver(folder: Storage, name: str) -> Iterator[None]:
+    """Two drivers would hand out the same trials; the kernel frees the lock of a killed one."""
+    local = folder.local_path
+    if local is None:
+        yield
+        return
+    local.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(local / ".driver.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(
+            f"name: another process is running the sweep {name!r}; wait for it, or end it first"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Journal(tune.Callback):  # type: ignore[misc]
+    """The study's file: in the sweep's folder, or, for a bucket, beside the driver and copied."""
+
+    NAME = "study.journal"
+
+    def __init__(self, folder: Storage) -> None:
+        self.folder = folder
+        local = folder.local_path
+        if local is not None:
+            self.path = local / self.NAME
+            return
+        key = hashlib.sha256(folder.uri.encode()).hexdigest()[:16]
+        self.path = Path.home() / ".cache" / "raydistill" / key / self.NAME
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The bucket's copy is what a driver on another machine continues from.
+        self.path.unlink(missing_ok=True)
+        if folder.exists(self.NAME):
+            self.path.write_bytes(folder.read(self.NAME))
+
+    def on_trial_start(self, **info: Any) -> None:
+        """Called by Tune."""
+        self.publish()
+
+    def on_trial_complete(self, **info: Any) -> None:
+        """Called by Tune."""
+        self.publish()
+
+    def publish(self) -> None:
+        """Copy the journal to a bucket; nothing to do for a local folder."""
+        if self.folder.local_path is None and self.path.exists():
+            self.folder.write(self.NAME, self.path.read_bytes())

@@ -1,0 +1,172 @@
+"""The training loop inside Ray: the two reporting adapters, and the nested TorchTrainer.
+
+One worker: the loop runs in the trial's own process and reports to Tune. Several: the trial is a
+light driver of a TorchTrainer (Train V2, DDP) whose workers run the same loop. Checkpoints are the
+loop's own, in the trial's folder: Train need not have polled a checkpoint for it to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray.train
+import torch
+from ray import tune
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from raydistill.cluster.runtime import Resources
+from raydistill.cluster.search import METRIC
+from raydistill.config import TrialConfig, parse_trial_json
+from raydistill.record import Record
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.tasks.image_assets import load_data, train_teacher
+from raydistill.training import Progress, Workers
+from raydistill.trial import TrialRun, fail_trial, read_record, run_trial
+
+MAX_FAILURES = 3
+"""Deaths of a trial's process (a lost spot node, an out-of-memory kill) that it survives."""
+
+
+@dataclass(frozen=True)
+class TrialPlace:
+    """Where a trial of a sweep runs and what it optimises. Picklable.
+
+    Attributes:
+        sweep: the sweep's folder.
+        store: assets.
+        resources: processes and accelerators of a trial.
+        metric: name of the validation metric that is searched.
+    """
+
+    sweep: Storage
+    store: Store
+    resources: Resources
+    metric: str
+
+
+def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
+    """Run a trial in this process and report to Tune."""
+    folder = place.sweep.child(name)
+    device = torch.device("cuda" if place.resources.gpus_per_worker > 0.0 else "cpu")
+
+    def on_progress(progress: Progress) -> None:
+        tune.report(progress_metrics(progress, place.metric))
+
+    run = TrialRun(name, folder, place.store, device=device, on_progress=on_progress)
+    try:
+        record = run_trial(config, run)
+    except Exception as error:  # noqa: BLE001  (a trial that fails must not end the sweep)
+        record = fail_trial(config, folder, name, error)
+    tune.report(final_metrics(record, place.metric))
+
+
+def nested_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
+    """Run a trial in several DDP workers under this one, and report to Tune."""
+    folder = place.sweep.child(name)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"config": config.to_json(), "name": name, "place": place},
+        scaling_config=_scaling(place.resources),
+        run_config=_run_config(name, place, [TuneReportCallback()]),
+    )
+    try:
+        trainer.fit()
+        record = read_record(folder)
+        assert record is not None, "the first worker writes the record before it returns"
+    except Exception as error:  # noqa: BLE001
+        record = fail_trial(config, folder, name, error)
+    tune.report(final_metrics(record, place.metric))
+
+
+def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) -> None:
+    """Train a teacher in several DDP workers; its final checkpoint is left in `work`."""
+    TorchTrainer(
+        _teacher_worker,
+        train_loop_config={"config": config.to_json(), "work": work},
+        scaling_config=_scaling(place.resources),
+        run_config=_run_config("teacher", place, []),
+    ).fit()
+
+
+def progress_metrics(progress: Progress, metric: str) -> dict[str, Any]:
+    """What a trial reports along the way."""
+    metrics: dict[str, Any] = {"updates": progress.updates, "total": progress.total}
+    metrics |= progress.scalars
+    if progress.evaluation is not None:
+        metrics |= progress.evaluation.metrics
+        metrics[METRIC] = progress.evaluation.metrics[metric]
+    return metrics | {"status": "running"}
+
+
+def final_metrics(record: Record, metric: str) -> dict[str, Any]:
+    """What a trial reports last; the searched value is the validation split's."""
+    value = record.metrics("validation").get(metric, float("nan"))
+    return {
+        "status": record.status,
+        "cause": record.cause,
+        "updates": record.spent.updates,
+        "total": record.spent.updates,
+        METRIC: value if record.status == "finished" else float("nan"),
+    }
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    context, place = ray.train.get_context(), settings["place"]
+    workers = Workers(context.get_world_rank(), context.get_world_size())
+
+    def on_progress(progress: Progress) -> None:
+        ray.train.report(progress_metrics(progress, place.metric))
+
+    config, name = parse_trial_json(settings["config"]), settings["name"]
+    run = TrialRun(name, place.sweep.child(name), place.store, workers, get_device(), on_progress)
+    run_trial(config, run)
+
+
+def _teacher_worker(settings: dict[str, Any]) -> None:
+    context = ray.train.get_context()
+    config = parse_trial_json(settings["config"])
+    train_teacher(
+        config.teacher,
+        load_data(config.data),
+        get_device(),
+        settings["work"],
+        workers=Workers(context.get_world_rank(), context.get_world_size()),
+        on_progress=lambda progress: ray.train.report({"updates": progress.updates}),
+    )
+
+
+def _scaling(resources: Resources) -> ScalingConfig:
+    per_worker = {"CPU": 1.0}
+    if resources.gpus_per_worker > 0.0:
+        per_worker["GPU"] = resources.gpus_per_worker
+    return ScalingConfig(
+        num_workers=resources.workers,
+        use_gpu=resources.gpus_per_worker > 0.0,
+        resources_per_worker=per_worker,
+    )
+
+
+def _run_config(name: str, place: TrialPlace, callbacks: list[Any]) -> RunConfig:
+    return RunConfig(
+        # The trial's own name, without a timestamp: a restarted trial finds its run again.
+        name=name,
+        storage_path=place.sweep.child("train").uri,
+        # Train's default lets a controller fail for ever.
+        failure_config=FailureConfig(
+            max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES
+        ),
+        callbacks=callbacks,
+    )
+
+
+Runner = Callable[[TrialConfig, str, TrialPlace], None]
+
+
+def runner(resources: Resources) -> Runner:
+    """How a trial of these resources is run."""
+    return inline_trial if resources.workers == 1 else nested_trial

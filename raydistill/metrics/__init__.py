@@ -1,0 +1,1 @@
+"""Metrics as numbers, each tested on cases with a known answer."""

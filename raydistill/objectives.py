@@ -1,0 +1,226 @@
+"""The four distillation objectives, one class each, same call (sections 3 and 4).
+
+`objective(batch, teacher, student)` returns the loss to minimise. What an objective draws on is
+declared in `draws`, so that a task hands it just that: `pairs` are (x, z) with z = T(x), x from the
+data for x-reconstruction and decoded from the prior for oracle prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from raydistill.config_base import FrozenConfig
+from raydistill.students.base import FlowStudent, Student
+from raydistill.teachers.base import Teacher
+
+Draws = Literal["prior", "data pairs", "oracle pairs"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one update sees.
+
+    Attributes:
+        z: prior noise, or the code of x; (B, *event_shape).
+        x: the example that z encodes; None for objectives that draw on the prior alone.
+        noise: standard normal noise for noise injection, of the shape of z; None where unused.
+    """
+
+    z: Tensor
+    x: Tensor | None = None
+    noise: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Apply a function to every tensor."""
+        return Batch(
+            function(self.z),
+            None if self.x is None else function(self.x),
+            None if self.noise is None else function(self.noise),
+        )
+
+
+@dataclass(frozen=True)
+class ObjectiveOutput:
+    """What an objective returns.
+
+    Attributes:
+        loss: scalar to minimise.
+        terms: named scalars to report, detached.
+        x_student: S(z), (B, *event_shape).
+        z: what the student was given, (B, *event_shape).
+    """
+
+    loss: Tensor
+    x_student: Tensor
+    z: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+
+
+class ReverseKLConfig(FrozenConfig):
+    """E_z[log p_S(S(z)) - log p_T(S(z))] by the plain Monte Carlo gradient (equation 1)."""
+
+    kind: Literal["reverse_kl"] = "reverse_kl"
+
+
+class ZReconstructionConfig(FrozenConfig):
+    """d(z, T(S(z))), z from the prior (section 4, method 1)."""
+
+    kind: Literal["z_reconstruction"] = "z_reconstruction"
+    l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class XReconstructionConfig(FrozenConfig):
+    """d(x, S(T(x) + noise)), x from the data (section 4, method 2; noise: section 4.1.3).
+
+    Attributes:
+        noise_level: standard deviation of the Gaussian noise added to the code; the paper's
+            N(0, 0.5) read as a variance is 0.7071.
+        l1_weight: d = l1_weight * l1 + (1 - l1_weight) * l2.
+    """
+
+    kind: Literal["x_reconstruction"] = "x_reconstruction"
+    noise_level: float = Field(default=0.0, ge=0.0, le=10.0)
+    l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+class OracleConfig(FrozenConfig):
+    """d(T^-1(z), S(z + noise)), z from the prior, decoded exactly ahead of training (section 4)."""
+
+    kind: Literal["oracle"] = "oracle"
+    noise_level: float = Field(default=0.0, ge=0.0, le=10.0)
+    l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+ObjectiveConfig = Annotated[
+    ReverseKLConfig | ZReconstructionConfig | XReconstructionConfig | OracleConfig,
+    Field(discriminator="kind"),
+]
+
+
+def distance(a: Tensor, b: Tensor, l1_weight: float) -> Tensor:
+    """The mean over all elements of l1_weight * |a - b| + (1 - l1_weight) * (a - b)^2."""
+    difference = a - b
+    loss = difference.new_zeros(())
+    if l1_weight < 1.0:
+        loss = loss + (1.0 - l1_weight) * difference.square().mean()
+    if l1_weight > 0.0:
+        loss = loss + l1_weight * difference.abs().mean()
+    return loss
+
+
+class ReverseKL:
+    """Nats a dimension of KL(p_S || p_T), estimated on the batch."""
+
+    draws: ClassVar[Draws] = "prior"
+    needs_flow: ClassVar[bool] = True
+
+    def __init__(self, config: ReverseKLConfig) -> None:
+        self.config = config
+
+    def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
+        assert isinstance(student, FlowStudent)
+        pushed = student.forward_with_log_det(batch.z)
+        entropy = -(student.prior_log_prob(batch.z) - pushed.log_det).mean() / teacher.dimension
+        cross_entropy = -teacher.log_prob(pushed.x).mean() / teacher.dimension
+        return ObjectiveOutput(
+            cross_entropy - entropy,
+            pushed.x,
+            batch.z,
+            {"entropy": entropy.detach(), "cross_entropy": cross_entropy.detach()},
+        )
+
+
+class ZReconstruction:
+    """Reconstruction of the noise through the student and the teacher's encoder."""
+
+    draws: ClassVar[Draws] = "prior"
+    needs_flow: ClassVar[bool] = False
+
+    def __init__(self, config: ZReconstructionConfig) -> None:
+        self.config = config
+
+    def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
+        x = student(batch.z)
+        loss = distance(teacher.encode(x).z, batch.z, self.config.l1_weight)
+        return ObjectiveOutput(loss, x, batch.z)
+
+
+class XReconstruction:
+    """Reconstruction of data from the teacher's codes, with noise on them if asked."""
+
+    draws: ClassVar[Draws] = "data pairs"
+    needs_flow: ClassVar[bool] = False
+
+    def __init__(self, config: XReconstructionConfig) -> None:
+        self.config = config
+
+    def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
+        return _pair_loss(batch, student, self.config)
+
+
+class Oracle:
+    """Prediction of the teacher's own samples from their noise."""
+
+    draws: ClassVar[Draws] = "oracle pairs"
+    needs_flow: ClassVar[bool] = False
+
+    def __init__(self, config: OracleConfig) -> None:
+        self.config = config
+
+    def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
+        return _pair_loss(batch, student, self.config)
+
+
+def _pair_loss(
+    batch: Batch, student: Student, config: XReconstructionConfig | OracleConfig
+) -> ObjectiveOutput:
+    assert batch.x is not None
+    z = batch.z
+    if config.noise_level > 0.0:
+        assert batch.noise is not None
+        z = z + config.noise_level * batch.noise
+    x = student(z)
+    return ObjectiveOutput(distance(x, batch.x, config.l1_weight), x, z)
+
+
+Objective = ReverseKL | ZReconstruction | XReconstruction | Oracle
+
+
+def objective_class(
+    config: ReverseKLConfig | ZReconstructionConfig | XReconstructionConfig | OracleConfig,
+) -> type[Objective]:
+    """The class that a configuration selects."""
+    classes: dict[str, type[Objective]] = {
+        "reverse_kl": ReverseKL,
+        "z_reconstruction": ZReconstruction,
+        "x_reconstruction": XReconstruction,
+        "oracle": Oracle,
+    }
+    return classes[config.kind]
+
+
+class DistillationLoss(nn.Module):
+    """An objective as a module around its student, so that DDP sees one forward a step.
+
+    The teacher is held outside the module's parameters: it is frozen and never synchronised.
+    """
+
+    def __init__(self, objective: Objective, teacher: Teacher, student: Student) -> None:
+        super().__init__()
+        self.student = student
+        self._objective, self._teacher = objective, [teacher]
+
+    def forward(self, batch: Batch) -> ObjectiveOutput:
+        return self._objective(batch, self._teacher[0], self.student)
+
+
+def noised(z: Tensor, noise_level: float, generator: torch.Generator) -> Tensor:
+    """z + noise_level * N(0, I): what a noise-trained student is given."""
+    noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+    return z + noise_level * noise

@@ -1,0 +1,91 @@
+"""Three sizes of every task: same code, other numbers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from raydistill.config import DataConfig, TrialConfig, parse_trial
+
+Preset = Literal["smoke", "small", "paper"]
+
+Values = dict[str, Any]
+
+
+def image_preset(preset: Preset, dataset: str | None) -> TrialConfig:
+    """The image task's base trial at one of three sizes.
+
+    Args:
+        preset: smoke (seconds, digits), small (minutes on a laptop, MNIST sample at 14x14) or
+            paper (section 4.1.2's numbers, for a GPU).
+        dataset: None takes the preset's own.
+
+    Raises:
+        ConfigError: the data set is unknown.
+    """
+    builders = {"smoke": _smoke, "small": _small, "paper": _paper}
+    return parse_trial(builders[preset](dataset))
+
+
+def _smoke(dataset: str | None) -> Values:
+    return {
+        "data": {"name": dataset or "digits", "size": 8},
+        "teacher": {
+            "model": {"kind": "pixelcnn", "channels": 8, "blocks": 1, "stages": 2},
+            "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
+        },
+        "student": {"kind": "resnet", "channels": 16, "blocks": 2, "patch": 2},
+        "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
+        "pairs": {"data_copies": 2, "oracle_count": 500},
+        "evaluation": {"samples": 200, "draws": 2, "classifier": {"width": 8, "updates": 100}},
+    }
+
+
+def _small(dataset: str | None) -> Values:
+    name = dataset or "mnist-sample"
+    if name == "digits":
+        return {
+            "data": {"name": name, "size": 8},
+            "teacher": {"budget": {"updates": 1200, "evaluate_every": 300}},
+            "student": {"kind": "resnet", "channels": 32, "blocks": 4, "patch": 1},
+            "budget": {"updates": 1600, "evaluate_every": 400},
+        }
+    return {
+        "data": {"name": name, "size": 14},
+        "teacher": {"budget": {"updates": 900, "evaluate_every": 300}},
+        "student": {"kind": "resnet", "channels": 32, "blocks": 4, "patch": 2},
+        "budget": {"updates": 3200, "evaluate_every": 800},
+    }
+
+
+def _paper(dataset: str | None) -> Values:
+    name = dataset or "mnist"
+    data = DataConfig(name=name, size=28).model_dump()
+    # Section 4.1.2: 100 epochs of 60,000 images in batches of 64, Adam 5e-4, decay 0.95 an epoch.
+    epoch = 60_000 // 64
+    optimiser = {
+        "learning_rate": 5e-4,
+        "warmup": 0,
+        "decay": "exponential",
+        "decay_rate": 0.95,
+        "decay_every": epoch,
+        "beta2": 0.999,
+    }
+    budget = {
+        "updates": 100 * epoch,
+        "batch_size": 64,
+        "evaluate_every": 10 * epoch,
+        "checkpoint_every": epoch,
+    }
+    return {
+        "data": data,
+        "teacher": {
+            "model": {"kind": "pixelcnn", "channels": 32, "blocks": 3, "stages": 3},
+            "optimiser": optimiser,
+            "budget": budget,
+        },
+        "student": {"kind": "resnet", "channels": 128, "blocks": 8, "patch": 2},
+        "optimiser": optimiser,
+        "budget": budget,
+        "pairs": {"data_copies": 4, "oracle_count": 60_000},
+        "evaluation": {"samples": 5000, "draws": 3, "classifier": {"width": 32, "updates": 4000}},
+    }

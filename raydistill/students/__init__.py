@@ -1,0 +1,1 @@
+"""Students: x = S(z) in one pass."""

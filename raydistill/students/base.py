@@ -1,0 +1,86 @@
+"""The student contract: x = S(z) in one pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from raydistill.config_base import FrozenConfig
+
+
+class Student(nn.Module, ABC):
+    """S: Z -> X in one parallel pass.
+
+    Attributes:
+        event_shape: shape of one example, without the batch dimension.
+    """
+
+    event_shape: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Tensor:
+        """z of shape (B, *event_shape) to x of the same shape."""
+
+
+class StudentConfig(FrozenConfig, ABC):
+    """What every student's configuration offers; a subclass fixes `kind`.
+
+    Attributes:
+        is_flow: whether it builds a `FlowStudent`.
+    """
+
+    kind: str
+    is_flow: ClassVar[bool] = False
+
+    @abstractmethod
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """Raise ValueError, naming field, value and remedy, if it does not fit (C, H, W)."""
+
+    @abstractmethod
+    def build(
+        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+    ) -> Student:
+        """The untrained student for data of this shape, mean and standard deviation."""
+
+
+@dataclass(frozen=True)
+class Pushforward:
+    """x = S(z) with its log-determinant.
+
+    Attributes:
+        x: of the shape of z.
+        log_det: log |det dS/dz| of each example, shape (B,), nats.
+    """
+
+    x: Tensor
+    log_det: Tensor
+
+
+class FlowStudent(Student):
+    """A student that is invertible with a tractable log-determinant (section 3).
+
+    It has a density p_S as well as a sampler, so that reverse KL can be estimated.
+    """
+
+    @abstractmethod
+    def forward_with_log_det(self, z: Tensor) -> Pushforward:
+        """z of shape (B, *event_shape) to x and log |det dS/dz|."""
+
+    @abstractmethod
+    def inverse(self, x: Tensor) -> Tensor:
+        """z = S^-1(x), sequential by nature, no gradient."""
+
+    @abstractmethod
+    def prior_log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of the prior, (B, *event_shape) -> (B,)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.forward_with_log_det(z).x
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p_S(x) in nats by the change of variables, (B, *event_shape) -> (B,)."""
+        z = self.inverse(x)
+        return self.prior_log_prob(z) - self.forward_with_log_det(z).log_det

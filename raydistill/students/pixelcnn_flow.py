@@ -1,0 +1,98 @@
+"""The causal flow student: an inverse autoregressive PixelCNN++ on z (sections 3 and 4.1.2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from raydistill.conditionals import GaussianConditional
+from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
+from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
+from raydistill.teachers.pixelcnn_cache import run_incrementally
+
+
+class PixelCNNFlowConfig(StudentConfig):
+    """Size of the flow student; same meaning as `PixelCNNConfig`."""
+
+    kind: Literal["pixelcnn_flow"] = "pixelcnn_flow"
+    is_flow: ClassVar[bool] = True
+    channels: int = Field(default=16, ge=1, le=1024)
+    blocks: int = Field(default=1, ge=1, le=16)
+    stages: int = Field(default=2, ge=1, le=5)
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        require_divisible("student.stages", self.stages, image_shape)
+
+    def build(
+        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+    ) -> PixelCNNFlow:
+        return PixelCNNFlow(self, image_shape, centre=centre, spread=spread)
+
+
+class PixelCNNFlow(FlowStudent):
+    """x_t = mean(z_<t) + exp(log_scale(z_<t)) * z_t: triangular, so its log-determinant is a sum.
+
+    It starts as x = centre + spread * z, the data's mean and scale with no structure.
+
+    Args:
+        config: the network's size.
+        image_shape: (C, H, W) of z and x.
+        centre, spread: mean and standard deviation of the training data.
+
+    Raises:
+        ValueError: the image is not square, or its side not divisible by 2^(stages - 1).
+    """
+
+    def __init__(
+        self,
+        config: PixelCNNFlowConfig,
+        image_shape: tuple[int, int, int],
+        *,
+        centre: float = 0.0,
+        spread: float = 1.0,
+    ) -> None:
+        super().__init__()
+        config.check(image_shape)
+        self.event_shape = image_shape
+        self.conditional = GaussianConditional()
+        self.map = AutoregressiveImageMap(
+            image_shape,
+            self.conditional,
+            channels=config.channels,
+            blocks=config.blocks,
+            stages=config.stages,
+        )
+        self.centre: Tensor
+        self.spread: Tensor
+        self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("spread", torch.tensor(spread))
+
+    def forward_with_log_det(self, z: Tensor) -> Pushforward:
+        params = self.map(z)
+        normal = self.conditional.from_noise(z, params)
+        # The derivative of z -> x is the inverse of that of x -> z at the same point.
+        log_derivative = -self.conditional.to_noise(normal, params).log_derivative
+        log_det = log_derivative.flatten(1).sum(1) + z[0].numel() * self.spread.log()
+        return Pushforward(self.centre + self.spread * normal, log_det)
+
+    @torch.no_grad()
+    def inverse(self, x: Tensor) -> Tensor:
+        normal, z = (x - self.centre) / self.spread, torch.empty_like(x)
+
+        def emit(row: int, column: int, output: Tensor) -> Tensor:
+            pixel = x.new_empty(len(x), x.shape[1])
+            for channel in range(x.shape[1]):
+                params = self.map.pixel_params(output, pixel, channel)
+                value = normal[:, channel, row, column]
+                pixel[:, channel] = self.conditional.to_noise(value, params).z
+            z[:, :, row, column] = pixel
+            return pixel
+
+        run_incrementally(self.map.network, len(x), x.shape[1], x.shape[-1], emit)
+        return z
+
+    def prior_log_prob(self, z: Tensor) -> Tensor:
+        return self.conditional.prior_log_prob(z).flatten(1).sum(1)

@@ -1,0 +1,126 @@
+"""The ResNet student of section 4.1.3: no invertibility, a receptive field over all of z."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from raydistill.students.base import Student, StudentConfig
+
+
+class ResNetConfig(StudentConfig):
+    """Size of the ResNet student.
+
+    Attributes:
+        channels: width of the residual stream.
+        blocks: residual blocks of two 3x3 convolutions.
+        patch: side of the pixel blocks that are folded into channels before the first block
+            (space-to-depth); 2 makes a step about four times cheaper at the same width.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    channels: int = Field(default=64, ge=1, le=2048)
+    blocks: int = Field(default=4, ge=1, le=64)
+    patch: int = Field(default=2, ge=1, le=8)
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """See `StudentConfig.check`.
+
+        Raises:
+            ValueError: the receptive field does not span the image (section 4.1.3), the width is
+                smaller than the folded input (section 4, "Invertibility"), or the patch does not
+                divide the image.
+        """
+        depth, side = image_shape[0], image_shape[-1]
+        if side % self.patch:
+            raise ValueError(
+                f"student.patch: {self.patch} does not divide the image side {side}; "
+                "give a divisor, or 1"
+            )
+        folded = depth * self.patch**2
+        if self.channels < folded:
+            raise ValueError(
+                f"student.channels: {self.channels} is below the {folded} channels of the folded "
+                f"input and would compress the noise; give at least {folded}"
+            )
+        needed = _blocks_to_span(side // self.patch)
+        if self.blocks < needed:
+            raise ValueError(
+                f"student.blocks: {self.blocks} blocks at patch {self.patch} do not span an "
+                f"image of side {side}; give at least {needed}, or a larger patch"
+            )
+
+    def build(
+        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+    ) -> ResNetStudent:
+        return ResNetStudent(self, image_shape, centre=centre, spread=spread)
+
+
+class ResNetStudent(Student):
+    """x = centre + spread * ResNet(z), initially linear in z.
+
+    Args:
+        config: the network's size.
+        image_shape: (C, H, W) of z and x.
+        centre, spread: mean and standard deviation of the training data.
+
+    Raises:
+        ValueError: it does not fit the image; see `ResNetConfig.check`.
+    """
+
+    def __init__(
+        self,
+        config: ResNetConfig,
+        image_shape: tuple[int, int, int],
+        *,
+        centre: float = 0.0,
+        spread: float = 1.0,
+    ) -> None:
+        super().__init__()
+        config.check(image_shape)
+        folded = image_shape[0] * config.patch**2
+        self.event_shape = image_shape
+        self.patch = config.patch
+        self.input = nn.Conv2d(folded, config.channels, 3, padding=1)
+        self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))
+        self.output = nn.Conv2d(config.channels, folded, 3, padding=1)
+        self.centre: Tensor
+        self.spread: Tensor
+        self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("spread", torch.tensor(spread))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(z, self.patch).contiguous(memory_format=torch.channels_last)
+        x = self.input(x)
+        for block in self.blocks:
+            x = block(x)
+        x = F.pixel_shuffle(self.output(F.silu(x)), self.patch)
+        return self.centre + self.spread * x.to(z.dtype)
+
+
+class _Residual(nn.Module):
+    """x + conv(silu(conv(silu(x)))), the identity at the start."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x + self.second(F.silu(self.first(F.silu(x))))
+        return result
+
+
+def _blocks_to_span(side: int) -> int:
+    """Blocks of two 3x3 convolutions after which every output sees all of a side, ends included.
+
+    Input and output convolutions add a radius of one each.
+    """
+    return max(1, -(-(side - 1 - 2) // 2))

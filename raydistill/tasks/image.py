@@ -1,0 +1,294 @@
+"""The image task of sections 4.1.2 and 4.1.3: distil a PixelCNN++ into a parallel student."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raydistill.config import TrialConfig
+from raydistill.data.logit import from_logit
+from raydistill.metrics.distributions import Array, ks_statistic
+from raydistill.metrics.images import (
+    ClassifierView,
+    class_entropy,
+    classifier_fd,
+    classifier_view,
+    laplacian_energy,
+    top_class_share,
+)
+from raydistill.metrics.likelihood import logits_of
+from raydistill.objectives import Batch, OracleConfig, XReconstructionConfig, objective_class
+from raydistill.seeding import generator
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.students.base import FlowStudent, Student
+from raydistill.tasks.image_assets import (
+    Pairs,
+    TeacherAsset,
+    data_scale,
+    encode,
+    get_classifier,
+    get_pairs_of_data,
+    get_pairs_of_prior,
+    get_teacher,
+    load_data,
+)
+from raydistill.training import Progress
+
+GRID = 64
+"""Images of one picture."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A split as the metrics see it.
+
+    Attributes:
+        view: what the classifier sees in it.
+        sharpness: its Laplacian energy.
+        x, z: its logits and their codes, (N, C, H, W).
+    """
+
+    view: ClassifierView
+    sharpness: float
+    x: Tensor
+    z: Tensor
+
+
+class ImageTask:
+    """Owns data, teacher, pairs and evaluation; shared by all trials that differ in the rest.
+
+    Args:
+        config: any trial of the sweep; data, teacher, pairs and evaluation are read.
+        store: where assets are found or built.
+        device: where everything lives.
+        on_progress: told of the teacher's training, where it has to be trained.
+        train_elsewhere: see `get_teacher`.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        train_elsewhere: Callable[[Storage], None] | None = None,
+    ) -> None:
+        self.config, self.store, self.device = config, store, device
+        self.data = load_data(config.data)
+        self.scale = data_scale(self.data)
+        self.trained: TeacherAsset = get_teacher(
+            config.teacher,
+            self.data,
+            store,
+            device,
+            on_progress=on_progress,
+            train_elsewhere=train_elsewhere,
+        )
+        self.teacher = self.trained.teacher
+        self.classifier = get_classifier(config.evaluation.classifier, self.data, store, device)
+        self._references: dict[str, _Reference] = {}
+
+    @cached_property
+    def data_pairs(self) -> Pairs:
+        """The training split with its codes."""
+        copies = self.config.pairs.data_copies
+        return get_pairs_of_data(self.trained, self.data, copies, self.store, self.device)
+
+    @cached_property
+    def oracle_pairs(self) -> Pairs:
+        """Prior draws with the teacher's samples, to train on."""
+        count = self.config.pairs.oracle_count
+        return get_pairs_of_prior(self.trained, count, "training", self.store, self.device)
+
+    @cached_property
+    def teacher_samples(self) -> Tensor:
+        """The teacher's own samples, to judge by; logits (N, C, H, W)."""
+        wanted = self.config.evaluation
+        count = wanted.samples * wanted.draws
+        pairs = get_pairs_of_prior(self.trained, count, "evaluation", self.store, self.device)
+        return pairs.x
+
+    @cached_property
+    def teacher_log_probs(self) -> Array:
+        """log p_T of the teacher's own samples."""
+        return self._log_probs(self.teacher_samples)
+
+    def prepare(self, config: TrialConfig) -> None:
+        """Build now what a trial would otherwise build when it first needs it."""
+        draws = objective_class(config.objective).draws
+        if draws == "data pairs":
+            _ = self.data_pairs
+        if draws == "oracle pairs":
+            _ = self.oracle_pairs
+        _ = self.teacher_samples
+
+    def build_student(self, config: TrialConfig) -> Student:
+        """The untrained student of a trial: a function of its configuration and seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            student = config.student.build(
+                self.data.image_shape, centre=self.scale.centre, spread=self.scale.spread
+            )
+        return student.to(self.device)
+
+    def draw(self, config: TrialConfig) -> Callable[[torch.Generator, slice], Batch]:
+        """What the objective of a trial draws on: a function from randomness to a batch."""
+        count, draws = config.budget.batch_size, objective_class(config.objective).draws
+        if draws == "prior":
+            return lambda random, share: Batch(self.teacher.sample_prior(count, random)[share])
+        pairs = self.data_pairs if draws == "data pairs" else self.oracle_pairs
+        noisy = noise_level(config) > 0.0
+
+        def draw(random: torch.Generator, share: slice) -> Batch:
+            index = torch.randint(len(pairs.x), (count,), generator=random, device=self.device)
+            noise = None
+            if noisy:
+                shape = (count, *pairs.z.shape[1:])
+                noise = torch.randn(shape, generator=random, device=self.device)[share]
+            return Batch(pairs.z[index[share]], pairs.x[index[share]], noise)
+
+        return draw
+
+    @torch.no_grad()
+    def evaluate(self, student: Student, config: TrialConfig, split: str) -> dict[str, float]:
+        """Metrics of a student against a split; see docs/metrics.md for each.
+
+        Samples are judged at prior scale 1, and, with the suffix `_matched`, at the scale
+        sqrt(1 + noise_level^2) of what a noise-trained student was given. Random draws are the
+        same for every student, so that students are compared on the same noise.
+        """
+        student.eval()
+        matched = matched_scale(config)
+        metrics = self._judge_samples(student, split, 1.0, "")
+        if matched == 1.0:
+            metrics |= {f"{name}_matched": value for name, value in metrics.items()}
+        else:
+            metrics |= self._judge_samples(student, split, matched, "_matched")
+        reference = self._reference(split)
+        rebuilt = _in_parts(student, reference.z)
+        metrics["reconstruction_l1"] = float((rebuilt - reference.x).abs().mean())
+        metrics["reconstruction_l2"] = float((rebuilt - reference.x).square().mean())
+        metrics["classifier_fd_reconstruction"] = classifier_fd(
+            classifier_view(self.classifier, from_logit(rebuilt)), reference.view
+        )
+        if isinstance(student, FlowStudent):
+            metrics["reverse_kl"] = self._reverse_kl(student)
+        student.train()
+        return metrics
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """The floors: the teacher's own samples, and training images, judged as a student is."""
+        samples = from_logit(self.teacher_samples)
+        train = self.data.train.values.to(self.device) / (self.data.levels - 1)
+        floors = {}
+        for split in ("validation", "test"):
+            floors[f"teacher_{split}"] = self._judge([samples], split, "")
+            floors[f"train_{split}"] = self._judge([train], split, "")
+        floors["bits_per_dimension"] = self.trained.info["test_bits_per_dimension"]
+        floors["codes"] = self.trained.info["validation_codes"]
+        return floors
+
+    @torch.no_grad()
+    def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+        """Images in [0, 1] to show, (GRID, C, H, W) each, by name."""
+        student.eval()
+        z = self.teacher.sample_prior(GRID, generator(self.device, "pictures"))
+        test = self._reference("test")
+        shown = {
+            "samples": student(z),
+            "reconstructions": _interleave(test.x[: GRID // 2], student(test.z[: GRID // 2])),
+            "teacher": self.teacher_samples[:GRID],
+            "data": test.x[:GRID],
+        }
+        if matched_scale(config) != 1.0:
+            shown["samples_matched"] = student(z * matched_scale(config))
+        student.train()
+        return {name: from_logit(x).cpu() for name, x in shown.items()}
+
+    def _judge_samples(
+        self, student: Student, split: str, scale: float, suffix: str
+    ) -> dict[str, float]:
+        wanted = self.config.evaluation
+        draws = []
+        for index in range(wanted.draws):
+            random = generator(self.device, "evaluation", split, index)
+            draws.append(
+                _in_parts(student, scale * self.teacher.sample_prior(wanted.samples, random))
+            )
+        metrics = self._judge([from_logit(x) for x in draws], split, suffix)
+        log_probs = self._log_probs(torch.cat(draws))
+        metrics[f"ks_log_prob{suffix}"] = ks_statistic(log_probs, self.teacher_log_probs)
+        metrics[f"median_log_prob{suffix}"] = float(np.median(log_probs))
+        return metrics
+
+    def _judge(self, draws: list[Tensor], split: str, suffix: str) -> dict[str, float]:
+        """Metrics of images in [0, 1] that need the classifier or a reference split."""
+        reference = self._reference(split)
+        views = [classifier_view(self.classifier, images) for images in draws]
+        distances = np.array([classifier_fd(view, reference.view) for view in views])
+        sharpness = np.mean([laplacian_energy(images) for images in draws]) / reference.sharpness
+        metrics = {
+            "classifier_fd": float(distances.mean()),
+            "top_class_share": float(np.mean([top_class_share(view) for view in views])),
+            "class_entropy": float(np.mean([class_entropy(view) for view in views])),
+            "sharpness_ratio": float(sharpness),
+        }
+        if len(draws) > 1:
+            metrics["classifier_fd_sd"] = float(distances.std(ddof=1))
+        return {f"{name}{suffix}": value for name, value in metrics.items()}
+
+    def _reference(self, split: str) -> _Reference:
+        if split not in self._references:
+            part = self.data.split(split)
+            images = (part.values / (self.data.levels - 1)).to(self.device)
+            x = logits_of(part, self.data.levels, self.device, "reference", split)
+            self._references[split] = _Reference(
+                classifier_view(self.classifier, images),
+                laplacian_energy(images),
+                x,
+                encode(self.teacher, x),
+            )
+        return self._references[split]
+
+    @torch.no_grad()
+    def _log_probs(self, x: Tensor) -> Array:
+        parts = [self.teacher.log_prob(part) for part in x.split(250)]
+        return torch.cat(parts).double().cpu().numpy()
+
+    def _reverse_kl(self, student: FlowStudent) -> float:
+        """Nats a dimension of KL(p_S || p_T) on fresh prior draws."""
+        count = self.config.evaluation.samples
+        z = self.teacher.sample_prior(count, generator(self.device, "reverse KL"))
+        pushed = student.forward_with_log_det(z)
+        log_student = student.prior_log_prob(z) - pushed.log_det
+        gap = log_student - self.teacher.log_prob(pushed.x)
+        return float(gap.double().mean()) / self.teacher.dimension
+
+
+def noise_level(config: TrialConfig) -> float:
+    """The noise that the student's codes carry in training; 0 where the objective has none."""
+    objective = config.objective
+    if isinstance(objective, XReconstructionConfig | OracleConfig):
+        return objective.noise_level
+    return 0.0
+
+
+def matched_scale(config: TrialConfig) -> float:
+    """The standard deviation of the codes that the student was trained on, if codes are N(0, 1)."""
+    return math.sqrt(1.0 + noise_level(config) ** 2)
+
+
+def _in_parts(student: Student, z: Tensor) -> Tensor:
+    return torch.cat([student(part) for part in z.split(500)])
+
+
+def _interleave(a: Tensor, b: Tensor) -> Tensor:
+    """a_1, b_1, a_2, b_2, ..."""
+    return torch.stack([a, b], dim=1).flatten(0, 1)

@@ -1,0 +1,307 @@
+"""What image trials share and the store keeps: teacher, pair sets, classifier."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import raydistill.conditionals
+import raydistill.data.logit
+import raydistill.metrics.classifier
+import raydistill.teachers.base
+from raydistill.config import DataConfig, TeacherTraining
+from raydistill.data.images import ImageData, load_images
+from raydistill.data.logit import dequantise, to_logit
+from raydistill.metrics.classifier import (
+    ClassifierConfig,
+    ConvClassifier,
+    accuracy,
+    train_classifier,
+)
+from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logits_of
+from raydistill.seeding import generator
+from raydistill.storage import Storage
+from raydistill.store import Asset, Built, Store, code_version
+from raydistill.teachers.base import Teacher
+from raydistill.training import Job, Progress, Workers, train
+
+ENCODE_BATCH = 250
+
+
+@dataclass(frozen=True)
+class TeacherAsset:
+    """A trained, frozen teacher.
+
+    Attributes:
+        key: its content hash.
+        info: bits/dim with baselines, encodings against the prior, training history.
+        found: whether the store had it.
+    """
+
+    key: str
+    teacher: Teacher
+    info: dict[str, Any]
+    found: bool
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs (x, z) with z = T(x), both (N, C, H, W)."""
+
+    x: Tensor
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class _LikelihoodLoss:
+    loss: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Likelihood(nn.Module):
+    """Nats a dimension of the data under the teacher: maximum likelihood as a module."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__()
+        self.teacher = teacher
+
+    def forward(self, x: Tensor) -> _LikelihoodLoss:
+        return _LikelihoodLoss(-self.teacher.log_prob(x).mean() / self.teacher.dimension)
+
+
+def load_data(config: DataConfig) -> ImageData:
+    """The data set of a configuration."""
+    return load_images(config.name, config.size, config.root)
+
+
+def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:
+    """Everything that a trained teacher is a function of."""
+    return {
+        "training": training.model_dump(mode="json"),
+        "data": data.fingerprint,
+        "code": code_version(
+            raydistill.conditionals,
+            raydistill.data.logit,
+            raydistill.teachers.base,
+            *training.model.sources(),
+        ),
+    }
+
+
+def find_teacher(training: TeacherTraining, data: ImageData, store: Store) -> bool:
+    """Whether the store holds this teacher, whole."""
+    return store.find("teachers", teacher_recipe(training, data)) is not None
+
+
+def get_teacher(
+    training: TeacherTraining,
+    data: ImageData,
+    store: Store,
+    device: torch.device,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    train_elsewhere: Callable[[Storage], None] | None = None,
+) -> TeacherAsset:
+    """The teacher of a configuration from the store, trained first if it is not there.
+
+    Args:
+        training, data: what it is.
+        store: where it is kept.
+        device: where it is returned, and trained.
+        on_progress: told of its training.
+        train_elsewhere: trains it with several processes, leaving its final checkpoint in the
+            folder it is called with; None trains it here.
+    """
+
+    def build(work: Storage) -> Built:
+        if train_elsewhere is not None:
+            train_elsewhere(work)
+        with _threads(training.threads):
+            trained = train_teacher(training, data, device, work, on_progress=on_progress)
+            info = _describe(trained.teacher, data, device) | {"history": trained.history}
+        return Built(trained.teacher.state_dict(), info)
+
+    asset = store.get_or_build("teachers", teacher_recipe(training, data), build)
+    teacher = _untrained(training, data)
+    teacher.load_state_dict(asset.tensors)
+    teacher = teacher.to(device).eval().requires_grad_(False)
+    return TeacherAsset(asset.key, teacher, asset.info, asset.found)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Fix the number of threads, of which the last bits of a sum are a function."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class TrainedTeacher:
+    """A teacher after its last update.
+
+    Attributes:
+        teacher: on its device.
+        history: (updates, validation bits/dim) along the training.
+    """
+
+    teacher: Teacher
+    history: list[list[float]]
+
+
+def train_teacher(
+    training: TeacherTraining,
+    data: ImageData,
+    device: torch.device,
+    work: Storage,
+    *,
+    workers: Workers = Workers(),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> TrainedTeacher:
+    """Maximum likelihood on freshly dequantised batches, from the checkpoint in `work` if any."""
+    teacher = _untrained(training, data).to(device)
+    values = data.train.values.to(device)
+
+    def draw(random: torch.Generator, share: slice) -> Tensor:
+        count = training.budget.batch_size
+        index = torch.randint(len(values), (count,), generator=random, device=device)
+        x = to_logit(dequantise(values[index], data.levels, random))
+        return x[share]
+
+    def evaluate(updates: int) -> dict[str, float]:
+        return {"bits": held_out_bits(teacher.log_prob, data.validation, data.levels, device)}
+
+    job = Job(
+        _Likelihood(teacher),
+        draw,
+        evaluate,
+        training.optimiser,
+        training.budget,
+        training.seed,
+        "teacher",
+    )
+    outcome = train(job, device, work, workers=workers, on_progress=on_progress)
+    return TrainedTeacher(teacher, [[e.updates, e.metrics["bits"]] for e in outcome.history])
+
+
+def get_pairs_of_data(
+    teacher: TeacherAsset, data: ImageData, copies: int, store: Store, device: torch.device
+) -> Pairs:
+    """The training split, dequantised `copies` times, with its codes z = T(x).
+
+    Codes do not depend on the student: encoding once spares every trial a teacher pass an update.
+    """
+
+    def build(work: Storage) -> Built:
+        x = torch.cat(
+            [logits_of(data.train, data.levels, device, "pairs", copy) for copy in range(copies)]
+        )
+        return Built({"x": x, "z": encode(teacher.teacher, x)}, {})
+
+    recipe = {"teacher": teacher.key, "split": "train", "copies": copies}
+    return _pairs(store.get_or_build("pairs", recipe, build), device)
+
+
+def get_pairs_of_prior(
+    teacher: TeacherAsset, count: int, purpose: str, store: Store, device: torch.device
+) -> Pairs:
+    """Prior draws with the teacher's exact samples x = T^-1(z).
+
+    Args:
+        count: how many.
+        purpose: names the random stream, so that samples to train on and samples to judge by
+            are never the same.
+    """
+
+    def build(work: Storage) -> Built:
+        z = teacher.teacher.sample_prior(count, generator(device, "oracle", purpose))
+        x = torch.cat([teacher.teacher.decode(part) for part in z.split(2000)])
+        return Built({"x": x, "z": z}, {})
+
+    recipe = {"teacher": teacher.key, "prior": purpose, "count": count}
+    return _pairs(store.get_or_build("pairs", recipe, build), device)
+
+
+def get_classifier(
+    config: ClassifierConfig, data: ImageData, store: Store, device: torch.device
+) -> ConvClassifier:
+    """The classifier behind the image metrics; its test accuracy is stored beside it."""
+
+    def build(work: Storage) -> Built:
+        trained = train_classifier(config, data, device)
+        images = (data.test.values / (data.levels - 1)).to(device)
+        score = accuracy(trained, images, data.test.labels.to(device))
+        return Built(trained.state_dict(), {"test_accuracy": score})
+
+    recipe = {
+        "config": config.model_dump(mode="json"),
+        "data": data.fingerprint,
+        "code": code_version(raydistill.metrics.classifier),
+    }
+    asset = store.get_or_build("classifiers", recipe, build)
+    classifier = ConvClassifier(config, data.image_shape, data.classes)
+    classifier.load_state_dict(asset.tensors)
+    return classifier.to(device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encode(teacher: Teacher, x: Tensor) -> Tensor:
+    """z = T(x) in parts that fit any memory; both (N, C, H, W)."""
+    return torch.cat([teacher.encode(part).z for part in x.split(ENCODE_BATCH)])
+
+
+def _untrained(training: TeacherTraining, data: ImageData) -> Teacher:
+    scale = data_scale(data)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        return training.model.build(data.image_shape, centre=scale.centre, spread=scale.spread)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of the training logits over all pixels."""
+
+    centre: float
+    spread: float
+
+
+def data_scale(data: ImageData) -> Scale:
+    """The scale that teachers and students are told."""
+    x = logits_of(data.train, data.levels, torch.device("cpu"), "scale")
+    return Scale(float(x.mean()), float(x.std()))
+
+
+def _pairs(asset: Asset, device: torch.device) -> Pairs:
+    return Pairs(asset.tensors["x"].to(device), asset.tensors["z"].to(device))
+
+
+def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[str, Any]:
+    """Bits/dim on the test split beside the Gaussian baselines, and codes against the prior."""
+    x = torch.cat(
+        [logits_of(data.train, data.levels, torch.device("cpu"), "baseline", i) for i in range(4)]
+    )
+    bits = {"teacher": held_out_bits(teacher.log_prob, data.test, data.levels, device)}
+    for name, full in (("diagonal_gaussian", False), ("full_gaussian", True)):
+        baseline = GaussianBaseline(x, full=full)
+        bits[name] = held_out_bits(baseline.log_prob, data.test, data.levels, torch.device("cpu"))
+    z = encode(teacher, logits_of(data.validation, data.levels, device, "codes")).double()
+    scale = z.std()
+    codes = {
+        "mean": float(z.mean()),
+        "std": float(scale),
+        "kurtosis": float(((z - z.mean()) / scale).pow(4).mean()),
+        "norm_ratio": float((z.flatten(1).norm(dim=1) / teacher.dimension**0.5).mean()),
+    }
+    return {
+        "test_bits_per_dimension": bits,
+        "validation_codes": codes,
+        "parameters": sum(p.numel() for p in teacher.parameters()),
+    }

@@ -1,0 +1,1 @@
+"""Teachers: autoregressive densities with an exact, parallel encode."""

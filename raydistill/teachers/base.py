@@ -1,0 +1,174 @@
+"""The teacher contract: an autoregressive density with an exact, parallel `encode`."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from raydistill.conditionals import Conditional
+from raydistill.config_base import FrozenConfig
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """z = T(x).
+
+    Attributes:
+        z: noise, of the shape of x.
+        log_det: log |det dT/dx| of each example, shape (B,), nats.
+    """
+
+    z: Tensor
+    log_det: Tensor
+
+
+class TeacherConfig(FrozenConfig, ABC):
+    """What every teacher's configuration offers; a subclass fixes `kind`."""
+
+    kind: str
+
+    @abstractmethod
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """Raise ValueError, naming field, value and remedy, if it cannot model (C, H, W)."""
+
+    @abstractmethod
+    def build(
+        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+    ) -> Teacher:
+        """The untrained teacher for data of this shape, mean and standard deviation."""
+
+    def sources(self) -> tuple[ModuleType, ...]:
+        """The modules whose code a trained teacher depends on; part of its content hash."""
+        return (sys.modules[type(self).__module__],)
+
+
+class DecodingError(RuntimeError):
+    """Jacobi decoding met its cap before its tolerance: no samples are returned."""
+
+
+class Teacher(nn.Module, ABC):
+    """p_T(x) = prod_t p_T(x_t | x_1 ... x_{t-1}) as a bijection T between x and noise z.
+
+    A subclass says how to encode and how to run one parallel sweep of the recursion
+    x_t = f(z_t; x_1 ... x_{t-1}); sequential and Jacobi decoding, likelihood and sampling follow.
+
+    Attributes:
+        event_shape: shape of one example, without the batch dimension.
+        conditional: the scalar map of every dimension; it owns the prior.
+    """
+
+    event_shape: tuple[int, ...]
+    conditional: Conditional
+
+    @property
+    def dimension(self) -> int:
+        """Number of scalar dimensions of one example."""
+        return int(torch.Size(self.event_shape).numel())
+
+    @property
+    def decode_methods(self) -> tuple[str, ...]:
+        """What `decode(method=)` takes, the default first."""
+        return ("sequential", "jacobi")
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Encoding:
+        """T: x of shape (B, *event_shape) to z of the same shape, in one parallel pass."""
+
+    @abstractmethod
+    def sweep(self, z: Tensor, x: Tensor) -> Tensor:
+        """One pass of the recursion: dimension t of the result is f(z_t; x_1 ... x_{t-1}).
+
+        x = T^-1(z) is its unique fixed point, and each sweep makes at least one dimension more
+        exact. Both arguments and the result have the shape (B, *event_shape).
+        """
+
+    @abstractmethod
+    def decoding_order(self) -> Tensor:
+        """The flat indices of the dimensions of one example in the order of the recursion, (D,)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log p_T(x) in nats: (B, *event_shape) -> (B,)."""
+        encoding = self.encode(x)
+        return self.prior_log_prob(encoding.z) + encoding.log_det
+
+    def prior_log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of the prior, (B, *event_shape) -> (B,)."""
+        return self.conditional.prior_log_prob(z).flatten(1).sum(1)
+
+    def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
+        """z ~ prior of shape (count, *event_shape), on the generator's device."""
+        return self.conditional.sample_prior((count, *self.event_shape), generator)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        method: str | None = None,
+        *,
+        tolerance: float = 1e-5,
+        max_sweeps: int | None = None,
+    ) -> Tensor:
+        """T^-1: z of shape (B, *event_shape) to x. No gradient.
+
+        Args:
+            z: noise.
+            method: one of `decode_methods`; None takes the first.
+            tolerance: Jacobi stops when no dimension moves by more than this.
+            max_sweeps: Jacobi's cap; None allows one sweep a dimension, which is always enough.
+
+        Raises:
+            ValueError: an unknown method, or z of the wrong shape.
+            DecodingError: Jacobi met `max_sweeps` first.
+        """
+        method = method or self.decode_methods[0]
+        if method not in self.decode_methods:
+            raise ValueError(
+                f"method: {method!r} is not one of {', '.join(self.decode_methods)} "
+                f"that {type(self).__name__} offers"
+            )
+        if tuple(z.shape[1:]) != self.event_shape:
+            raise ValueError(
+                f"z: shape {tuple(z.shape)} does not fit; expected (batch, "
+                f"{', '.join(map(str, self.event_shape))})"
+            )
+        if method == "sequential":
+            return self._decode_sequential(z)
+        if method == "jacobi":
+            return self._decode_jacobi(z, tolerance, max_sweeps or self.dimension + 1)
+        return self._decode_cached(z)
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator, method: str | None = None) -> Tensor:
+        """Exact draws from p_T, (count, *event_shape)."""
+        return self.decode(self.sample_prior(count, generator), method)
+
+    def _decode_sequential(self, z: Tensor) -> Tensor:
+        """The reference: one full forward a dimension."""
+        x = torch.zeros_like(z)
+        flat = x.view(len(z), -1)
+        for index in self.decoding_order().tolist():
+            flat[:, index] = self.sweep(z, x).reshape(len(z), -1)[:, index]
+        return x
+
+    def _decode_jacobi(self, z: Tensor, tolerance: float, max_sweeps: int) -> Tensor:
+        """Fixed-point iteration of all dimensions at once (Song et al., 2020, arXiv 2002.03629)."""
+        x = torch.zeros_like(z)
+        moved = float("inf")
+        for _ in range(max_sweeps):
+            following = self.sweep(z, x)
+            moved = float((following - x).abs().max())
+            x = following
+            if moved <= tolerance:
+                return x
+        raise DecodingError(
+            f"Jacobi decoding still moved by {moved:.2g} after max_sweeps = {max_sweeps} "
+            f"(tolerance {tolerance:.2g}); raise max_sweeps or use method='sequential'"
+        )
+
+    def _decode_cached(self, z: Tensor) -> Tensor:
+        raise ValueError(f"{type(self).__name__} lists 'cached' without implementing it")

@@ -1,0 +1,193 @@
+"""The PixelCNN++ teacher of sections 4.1.2 and 4.1.3, sized by its configuration."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from raydistill.conditionals import Conditional, GaussianConditional
+from raydistill.teachers import pixelcnn_layers, pixelcnn_network
+from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
+from raydistill.teachers.pixelcnn_cache import run_incrementally
+from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
+
+
+class PixelCNNConfig(TeacherConfig):
+    """Size of a PixelCNN++. The paper's: channels 32, blocks 3, stages 3 at 28x28."""
+
+    kind: Literal["pixelcnn"] = "pixelcnn"
+    channels: int = Field(default=16, ge=1, le=1024)
+    blocks: int = Field(default=1, ge=1, le=16)
+    stages: int = Field(default=2, ge=1, le=5)
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        require_divisible("teacher.model.stages", self.stages, image_shape)
+
+    def build(
+        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+    ) -> PixelCNNTeacher:
+        return PixelCNNTeacher(self, image_shape, centre=centre, spread=spread)
+
+    def sources(self) -> tuple[ModuleType, ...]:
+        return (*super().sources(), pixelcnn_layers, pixelcnn_network)
+
+
+class AutoregressiveImageMap(torch.nn.Module):
+    """PixelCNN++ outputs as scalar maps between two images a and b: b_t = map(a_t; source_<t).
+
+    Teacher and flow student are the same network read in opposite directions: the teacher's
+    parameters depend on x and its fast direction is x -> z; the student's depend on z and its fast
+    direction is z -> x.
+
+    Args:
+        image_shape: (C, H, W) with H = W.
+        conditional: the scalar map.
+        channels, blocks, stages: as in `PixelCNNConfig`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        conditional: Conditional,
+        *,
+        channels: int,
+        blocks: int,
+        stages: int,
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.conditional = image_shape, conditional
+        depth = image_shape[0]
+        self.couplings = depth * (depth - 1) // 2
+        self.network = PixelCNNNetwork(
+            depth,
+            depth * conditional.num_params + self.couplings,
+            channels=channels,
+            blocks=blocks,
+            stages=stages,
+        )
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Parameters (B, C, H, W, num_params) of every dimension given the ones before it."""
+        # The likelihood is computed in the source's own precision even where autocast ran the
+        # network in bfloat16: a log-scale rounded to 8 bits shifts bits/dim.
+        output: Tensor = self.network(source).to(source.dtype)
+        depth, count = self.image_shape[0], self.conditional.num_params
+        params = output[:, : depth * count].unflatten(1, (depth, count)).movedim(2, -1)
+        if not self.couplings:
+            return params
+        shifts = self._channel_shifts(output[:, depth * count :], source)
+        return torch.cat([params[..., :1] + shifts[..., None], params[..., 1:]], dim=-1)
+
+    def _channel_shifts(self, coefficients: Tensor, source: Tensor) -> Tensor:
+        """What a pixel's earlier channels add to the means of its later ones, (B, C, ...)."""
+        shifts, used = [torch.zeros_like(source[:, 0])], 0
+        for channel in range(1, self.image_shape[0]):
+            weights = coefficients[:, used : used + channel]
+            shifts.append((weights * source[:, :channel]).sum(1))
+            used += channel
+        return torch.stack(shifts, dim=1)
+
+    def pixel_params(self, output: Tensor, pixel: Tensor, channel: int) -> Tensor:
+        """Parameters (B, num_params) of one channel from one pixel's raw output (B, outputs).
+
+        `pixel` (B, C) holds the channels of the source that come before `channel`.
+        """
+        depth, count = self.image_shape[0], self.conditional.num_params
+        params = output[:, channel * count : (channel + 1) * count]
+        if channel == 0:
+            return params
+        start = depth * count + channel * (channel - 1) // 2
+        shift = (output[:, start : start + channel] * pixel[:, :channel]).sum(1, keepdim=True)
+        return torch.cat([params[:, :1] + shift, params[:, 1:]], dim=1)
+
+
+class PixelCNNTeacher(Teacher):
+    """log p_T(x) with T exact and parallel, T^-1 sequential, cached or by Jacobi iteration.
+
+    Args:
+        config: the network's size.
+        image_shape: (C, H, W) of x.
+        centre, spread: mean and standard deviation of the training data; the network sees
+            (x - centre) / spread.
+
+    Raises:
+        ValueError: the image is not square, or its side not divisible by 2^(stages - 1).
+    """
+
+    def __init__(
+        self,
+        config: PixelCNNConfig,
+        image_shape: tuple[int, int, int],
+        *,
+        centre: float = 0.0,
+        spread: float = 1.0,
+    ) -> None:
+        super().__init__()
+        config.check(image_shape)
+        self.event_shape = image_shape
+        self.conditional = GaussianConditional()
+        self.map = AutoregressiveImageMap(
+            image_shape,
+            self.conditional,
+            channels=config.channels,
+            blocks=config.blocks,
+            stages=config.stages,
+        )
+        self.centre: Tensor
+        self.spread: Tensor
+        self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("spread", torch.tensor(spread))
+
+    @property
+    def decode_methods(self) -> tuple[str, ...]:
+        return ("cached", "sequential", "jacobi")
+
+    def encode(self, x: Tensor) -> Encoding:
+        normal = (x - self.centre) / self.spread
+        noise = self.conditional.to_noise(normal, self.map(normal))
+        log_det = noise.log_derivative.flatten(1).sum(1) - self.dimension * self.spread.log()
+        return Encoding(noise.z, log_det)
+
+    def sweep(self, z: Tensor, x: Tensor) -> Tensor:
+        params = self.map((x - self.centre) / self.spread)
+        return self.centre + self.spread * self.conditional.from_noise(z, params)
+
+    def decoding_order(self) -> Tensor:
+        return raster_order(self.event_shape)
+
+    def _decode_cached(self, z: Tensor) -> Tensor:
+        def emit(row: int, column: int, output: Tensor) -> Tensor:
+            pixel = z.new_empty(len(z), z.shape[1])
+            for channel in range(z.shape[1]):
+                params = self.map.pixel_params(output, pixel, channel)
+                noise = z[:, channel, row, column]
+                pixel[:, channel] = self.conditional.from_noise(noise, params)
+            x[:, :, row, column] = pixel
+            return pixel
+
+        x = torch.empty_like(z)
+        run_incrementally(self.map.network, len(z), z.shape[1], z.shape[-1], emit)
+        return self.centre + self.spread * x
+
+
+def raster_order(image_shape: tuple[int, ...]) -> Tensor:
+    """Flat indices into (C, H, W): pixels row by row, channels within a pixel."""
+    indices = torch.arange(torch.Size(image_shape).numel()).view(image_shape)
+    return indices.permute(1, 2, 0).reshape(-1)
+
+
+def require_divisible(field: str, stages: int, image_shape: tuple[int, int, int]) -> None:
+    """Raise ValueError unless the image can be halved `stages - 1` times."""
+    _, height, width = image_shape
+    if height != width or height % (1 << (stages - 1)):
+        fitting = 1
+        while height % (1 << fitting) == 0 and fitting < stages:
+            fitting += 1
+        raise ValueError(
+            f"{field}: {stages} needs square images with a side divisible by {1 << (stages - 1)}, "
+            f"not {height}x{width}; give at most {fitting}"
+        )

@@ -1,0 +1,259 @@
+"""One trial from configuration to record, wherever it runs; it knows no Ray."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+from raydistill.config import TrialConfig
+from raydistill.objectives import DistillationLoss, objective_class
+from raydistill.record import (
+    FILE_NAME,
+    Evaluation,
+    Record,
+    RecordError,
+    Spent,
+    environment,
+    parse_record,
+)
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.tasks.image import ImageTask
+from raydistill.training import Job, Progress, TrainingDivergedError, Workers, train
+
+CONFIG = "config.json"
+EVENTS = "events"
+"""Folder of TensorBoard events inside a trial's."""
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """Where and how a trial runs.
+
+    Attributes:
+        name: the trial's name, unique in its sweep.
+        folder: where its config, checkpoint, record and pictures go.
+        store: where teachers and pair sets are.
+        workers: this process among those that share the trial.
+        device: where it computes.
+        on_progress: called on every worker at the same updates.
+    """
+
+    name: str
+    folder: Storage
+    store: Store
+    workers: Workers = field(default_factory=Workers)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    on_progress: Callable[[Progress], None] = lambda progress: None
+
+
+def run_trial(config: TrialConfig, run: TrialRun) -> Record:
+    """Train, evaluate and record; continue from the checkpoint, or return what is finished.
+
+    A loss that is no longer finite does not raise: the record says `failed` and why.
+
+    Args:
+        config: the trial.
+        run: where it runs.
+
+    Returns:
+        The record, as written to the folder by the first worker.
+    """
+    done = read_record(run.folder)
+    if done is not None and done.status != "running" and _same(done, config):
+        return done
+    torch.set_num_threads(1)
+    task = _task(shared_part(config), run.store, str(run.device))
+    student = task.build_student(config)
+    objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
+    first = run.workers.rank == 0
+    book = _Book(config, run, task) if first else None
+
+    def on_progress(progress: Progress) -> None:
+        if book is not None:
+            book.progress(progress)
+            if progress.evaluation is not None:
+                book.pictures(task.pictures(student, config), progress.updates)
+        run.on_progress(progress)
+
+    job = Job(
+        DistillationLoss(objective, task.teacher, student),
+        task.draw(config),
+        lambda updates: task.evaluate(student, config, "validation"),
+        config.optimiser,
+        config.budget,
+        config.seed,
+        "student",
+    )
+    try:
+        outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
+    except TrainingDivergedError as error:
+        record = _blank(config, run, task.trained.key)
+        if book is not None:
+            record = book.fail(str(error))
+        return record
+    if book is None:
+        return _blank(config, run, task.trained.key)
+    result = Evaluation(config.budget.updates, "test", task.evaluate(student, config, "test"))
+    spent = Spent(
+        config.budget.updates,
+        outcome.train_seconds,
+        outcome.evaluate_seconds,
+        device_name(run.device),
+        run.workers.count,
+    )
+    return book.finish((*outcome.history, result), spent, task.pictures(student, config))
+
+
+def read_record(folder: Storage) -> Record | None:
+    """The record in a folder; None if there is none that can be read."""
+    try:
+        return parse_record(folder.read(FILE_NAME).decode())
+    except (OSError, RecordError, UnicodeDecodeError):
+        return None
+
+
+def fail_trial(config: TrialConfig, folder: Storage, name: str, error: BaseException) -> Record:
+    """Record a trial that ended in an error of the program, with where it happened."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+    record = Record(
+        name,
+        "failed",
+        config.model_dump(mode="json"),
+        "",
+        cause=f"{type(error).__name__}: {error}{place}",
+        environment=environment(),
+    )
+    folder.write(FILE_NAME, record.to_json().encode())
+    return record
+
+
+def device_name(device: torch.device) -> str:
+    """The kind of a device: cpu, or the accelerator's product name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def shared_part(config: TrialConfig) -> str:
+    """The part of a configuration that trials of a sweep share, as a key of the process cache."""
+    return config.model_copy(
+        update={
+            name: TrialConfig.model_fields[name].get_default(call_default_factory=True)
+            for name in ("student", "objective", "optimiser", "budget", "seed")
+        }
+    ).to_json()
+
+
+@lru_cache(maxsize=4)
+def _task(shared: str, store: Store, device: str) -> ImageTask:
+    """Teacher, data and pairs stay on the device between the trials of one process."""
+    return ImageTask(TrialConfig.model_validate_json(shared), store, torch.device(device))
+
+
+def _same(record: Record, config: TrialConfig) -> bool:
+    return record.config == config.model_dump(mode="json")
+
+
+def _blank(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
+    return Record(
+        run.name,
+        "running",
+        config.model_dump(mode="json"),
+        teacher,
+        environment=environment(),
+        spent=Spent(device=device_name(run.device), workers=run.workers.count),
+    )
+
+
+class _Book:
+    """Everything that a trial writes, by its first worker alone."""
+
+    def __init__(self, config: TrialConfig, run: TrialRun, task: ImageTask) -> None:
+        self.folder = run.folder
+        self.record = _blank(config, run, task.trained.key)
+        self.record = replace(self.record, reference=task.references())
+        self.folder.write(CONFIG, config.to_json().encode())
+        self._write()
+        local = run.folder.local_path
+        self._scratch = tempfile.TemporaryDirectory() if local is None else None
+        log_dir = Path(self._scratch.name) if self._scratch else (local or Path()) / EVENTS
+        self.writer = SummaryWriter(str(log_dir))
+        self.log_dir = log_dir
+
+    def progress(self, progress: Progress) -> None:
+        for name, value in progress.scalars.items():
+            self.writer.add_scalar(f"training/{name}", value, progress.updates)
+        if progress.evaluation is None:
+            return
+        for name, value in progress.evaluation.metrics.items():
+            self.writer.add_scalar(f"validation/{name}", value, progress.updates)
+        history = [e for e in self.record.history if e.updates < progress.updates]
+        self.record = replace(
+            self.record,
+            history=(*history, progress.evaluation),
+            spent=replace(self.record.spent, updates=progress.updates),
+        )
+        self._write()
+
+    def pictures(self, pictures: dict[str, Tensor], updates: int) -> None:
+        artefacts = {}
+        for name, images in pictures.items():
+            grid = make_grid(images, nrow=8, padding=1, pad_value=1.0)
+            self.writer.add_image(name, grid, updates)
+            self.folder.write(f"{name}.png", _png(grid))
+            artefacts[name] = f"{name}.png"
+        self.record = replace(self.record, artefacts=artefacts)
+        self.writer.flush()
+        self._publish()
+
+    def finish(
+        self, history: tuple[Evaluation, ...], spent: Spent, pictures: dict[str, Tensor]
+    ) -> Record:
+        for name, value in history[-1].metrics.items():
+            self.writer.add_scalar(f"test/{name}", value, spent.updates)
+        self.pictures(pictures, spent.updates)
+        self.record = replace(self.record, status="finished", history=history, spent=spent)
+        self._close()
+        return self.record
+
+    def fail(self, cause: str) -> Record:
+        self.record = replace(self.record, status="failed", cause=cause)
+        self._close()
+        return self.record
+
+    def _close(self) -> None:
+        self.writer.close()
+        self._publish()
+        self._write()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _write(self) -> None:
+        self.folder.write(FILE_NAME, self.record.to_json().encode())
+
+    def _publish(self) -> None:
+        if self._scratch is None:
+            return  # the events were written in place
+        for path in self.log_dir.iterdir():
+            self.folder.child(EVENTS).write(path.name, path.read_bytes())
+
+
+def _png(grid: Tensor) -> bytes:
+    """A picture (C, H, W) in [0, 1] enlarged four times, so that pixels can be seen."""
+    from PIL import Image
+
+    large = grid.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
+    values = (large * 255.0).round().byte().permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG")
+    return buffer.getvalue()
