@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STORAGE ?= results
-NAME ?= noise_injection
+NAME ?=
 
 .PHONY: demo test test-slow check smoke dashboard cluster-check report bench clean help
 
@@ -37,7 +37,7 @@ smoke: $(READY) ## the demo at smoke size
 	$(BIN)/python analysis/report.py $(STORAGE) --latest
 
 dashboard: $(READY) ## TensorBoard and optuna-dashboard on a sweep: STORAGE=results NAME=...
-	$(BIN)/python -m raydistill.cluster.dashboards $(STORAGE) --name $(NAME)
+	$(BIN)/python -m raydistill.cluster.dashboards $(STORAGE) $(if $(NAME),--name $(NAME))
 
 report: $(READY) ## the HTML reports of every sweep in STORAGE
 	$(BIN)/python analysis/report.py $(STORAGE)

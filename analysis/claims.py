@@ -142,9 +142,8 @@ def _usable(frame: pd.DataFrame) -> pd.DataFrame:
     """Finished trials whose budget was spent and whose quality is a number."""
     metrics = [f"{metric}{suffix}" for metric in (FD, SHARPNESS) for suffix in ("", MATCHED)]
     frame = frame.reindex(columns=[*frame.columns, *(m for m in metrics if m not in frame)])
-    finished = (frame["status"] == "finished") & np.isfinite(frame[FD])
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
-    return frame[finished & spent & frame[NOISE].notna() & frame[L1].notna()]
+    return frame[(frame["status"] == "finished") & spent].dropna(subset=[FD, NOISE, L1])
 
 
 def _regime(group: pd.DataFrame, asked: pd.DataFrame) -> str:
@@ -154,7 +153,7 @@ def _regime(group: pd.DataFrame, asked: pd.DataFrame) -> str:
     text = f"{describe(group)}; noise level {listed(group[NOISE])}, l1 weight {listed(group[L1])}"
     if left_out:
         text += f"; {left_out} more of this budget left out (failed, unfinished or different)"
-    budgets = set(asked["budget"].dropna()) - {first["budget"]}
+    budgets = set(asked[asked["sweep"] == first["sweep"]]["budget"].dropna()) - {first["budget"]}
     return text + (f"; never compared with those of {listed(budgets)} updates" if budgets else "")
 
 
@@ -177,8 +176,7 @@ def compare(
         group[group[contrast.factor] == value].groupby(keys)[metric].mean()
         for value in (contrast.treated, contrast.control)
     ]
-    pairs = pd.concat(arms, axis=1, join="inner", keys=["treated", "control"])
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    pairs = pd.concat(arms, axis=1, join="inner", keys=["treated", "control"]).dropna()
     if pairs.empty:
         return Effect(name, coverage=coverage)
     difference = (pairs["treated"] - pairs["control"]).unstack(contrast.other)  # seed x other
@@ -199,9 +197,14 @@ def compare(
     )
     if not decided:
         return effect
-    error = float(per_seed.std(ddof=1)) / math.sqrt(len(per_seed))
-    half = float(stats.t.ppf(0.5 + coverage / 2.0, len(per_seed) - 1)) * error
+    half = half_width(per_seed, coverage)
     return replace(effect, low=effect.mean - half, high=effect.mean + half)
+
+
+def half_width(values: np.ndarray, coverage: float = COVERAGE) -> float:
+    """Half the width of the t-interval of the mean of independent values."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(stats.t.ppf(0.5 + coverage / 2.0, len(values) - 1)) * error
 
 
 def _directed(

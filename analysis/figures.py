@@ -11,37 +11,44 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy import stats
 
-from analysis.records import TrialRecord, comparable_groups, describe, is_adaptive, listed
+from analysis.claims import half_width
+from analysis.records import (
+    TrialRecord,
+    comparable_groups,
+    data_of,
+    describe,
+    is_adaptive,
+    listed,
+    plural,
+)
 
 DPI = 160
 INK, FLOOR = "#333333", "#6b6b6b"
-LOG_FROM = 12.0
+LOG_FROM = 8.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
 
+FLOOR_WITHIN = 2.5
+"""A floor farther than this factor from all trials is written: drawn, it would flatten them."""
+
 L1_LABEL = "l1 weight (0: l2, 1: l1)"
+VALIDATION_LABEL = "classifier FD, validation split (lower is better)"
 NOISE_LABEL = "noise level (standard deviation of the noise on z)"
 FLOORS = {"teacher": "teacher's own samples", "train": "training images"}
 FLOOR_DASHES = {"teacher": (0, (6, 2)), "train": (0, (1, 1.5))}
+OBJECTIVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 SCALES = {"": "prior scale 1", "_matched": "prior scale sqrt(1 + noise²), as in training"}
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure.
-
-    Attributes:
-        title: a few words, also for readers who do not see it.
-        png: the picture.
-        caption: what it shows, on what, from how many trials and seeds.
-    """
+    """A picture, a few words for readers who do not see it, and what it shows on what data."""
 
     title: str
     png: bytes
@@ -71,7 +78,7 @@ class _Panel:
 NOISE_PANELS = (
     _Panel("classifier_fd", "classifier FD, test split (lower is better)", floor="classifier_fd"),
     _Panel("sharpness_ratio", "sharpness of samples (data = 1)", floor="sharpness_ratio"),
-    _Panel("reconstruction_l1", "reconstruction error, l1 (mean |x - S(T(x))|, logits)", ("",)),
+    _Panel("reconstruction_l1", "reconstruction error, mean |x - S(T(x))| (logits)", ("",)),
 )
 
 
@@ -87,47 +94,47 @@ def noise_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[C
     """
     if frame.empty or "test.classifier_fd" not in frame:
         return ()
-    shown = frame[(frame["status"] == "finished") & np.isfinite(frame["test.classifier_fd"])]
-    groups = comparable_groups(shown[shown["noise_level"].notna()])
+    shown = frame[frame["status"] == "finished"]
+    groups = comparable_groups(shown.dropna(subset=["test.classifier_fd", "noise_level"]))
     return tuple(_noise_chart(g, records) for g in groups if g["noise_level"].nunique() > 1)
 
 
 def _noise_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart:
-    figure, canvas = _blank(13.0, 4.9)
+    figure = _blank(13.0, 4.9)
     axes = figure.subplots(1, len(NOISE_PANELS))
     colours = _colours("viridis")
     for axis, panel in zip(axes, NOISE_PANELS, strict=True):
         heights = _draw_panel(axis, group, panel, colours)
         if panel.floor:
             chosen = [records[i] for i in group.index]
-            heights += _draw_floors(axis, chosen, panel.floor, "test")
+            heights += _draw_floors(axis, chosen, panel.floor, "test", heights)
         _finish_axis(axis, NOISE_LABEL, panel.label, heights)
-    figure.colorbar(
-        ScalarMappable(Normalize(0.0, 1.0), colours), ax=axes[-1], label=L1_LABEL, aspect=28
-    )
-    _legend(figure, [_marker("", True), _marker("_matched", False), *_floor_handles()])
+    _colourbar(figure, axes[-1], Normalize(0.0, 1.0), colours, L1_LABEL, group["l1_weight"])
+    lines = not is_adaptive(group)
+    _legend(figure, [_marker("", lines), _marker("_matched", lines), *_floor_handles(axes)])
     seeds = group.groupby(["noise_level", "l1_weight"])["seed"].nunique()
     title = "Sample quality, sharpness and reconstruction against noise"
-    return Chart(title, _png(canvas), _noise_caption(group, seeds))
+    return Chart(title, _png(figure), _noise_caption(group, seeds))
 
 
 def _noise_caption(group: pd.DataFrame, seeds: pd.Series) -> str:
-    several = int(seeds.max())
-    bars = {
-        1: "Bars: standard deviation over sample sets (FD only), not over training seeds",
-        2: "Points: means over seeds; bars: range of the two seeds",
-    }.get(several, "Points: means over seeds; bars: 95% t-interval over training seeds")
-    if several > 2 and int(seeds.min()) < 3:
-        bars += " (two seeds: their range; one: standard deviation over sample sets)"
-    count = f"{listed(seeds)} seed{'' if several == 1 else 's'} a cell"
+    fewest, most = int(seeds.min()), int(seeds.max())
+    bars = (
+        "Points: means over seeds; bars: 95% t-interval over training seeds (of two seeds their "
+        "range, of one the standard deviation over sample sets)"
+    )
+    if most == 1:
+        bars = "Bars: standard deviation over sample sets (FD only), not over training seeds"
+    count = plural(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     text = (
-        f"{describe(group)}: {len(group)} finished trials in {len(seeds)} cells, {count}. {bars}. "
+        f"{describe(group)}: {plural(len(group), 'finished trial')} in "
+        f"{plural(len(seeds), 'cell')}, {count} a cell. {bars}. "
         "At noise level 0 both prior scales are the same, and one marker stands for both. "
         "Reconstructions are of test images, without noise."
     )
     if is_adaptive(group):
-        text += " Cells were chosen by an adaptive search: a description, not a comparison."
-    return text
+        return text + " Cells were chosen by an adaptive search: a description, not a comparison."
+    return text + " Markers of the same noise level are set apart sideways to be told apart."
 
 
 def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colormap) -> list[float]:
@@ -136,12 +143,13 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colorma
     levels = sorted(set(group["noise_level"]))
     regular = not is_adaptive(group)
     # Cells of a grid share their noise level: apart by a fraction of the gap, they can be told.
-    step = 0.4 * min(np.diff(levels)) / len(weights) if regular and weights else 0.0
+    apart = regular and len(panel.scales) > 1 and len(weights) > 0
+    step = 0.3 * min(np.diff(levels)) / len(weights) if apart else 0.0
     heights: list[float] = []
     for i, weight in enumerate(weights):
         rows = group[group["l1_weight"] == weight]
         for suffix in panel.scales:
-            shift = (i - (len(weights) - 1) / 2.0) * step + (0.3 * step if suffix else 0.0)
+            shift = (i - (len(weights) - 1) / 2.0) * step + (0.4 * step if suffix else 0.0)
             points = _points(rows, f"test.{panel.metric}", suffix, shift)
             if not points:
                 continue
@@ -169,11 +177,12 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colorma
 
 def _points(rows: pd.DataFrame, column: str, suffix: str, shift: float) -> list[_Point]:
     points = []
-    for level, cell in rows.groupby("noise_level"):
+    for level in sorted(set(rows["noise_level"])):
+        cell = rows[rows["noise_level"] == level]
         if f"{column}{suffix}" not in cell or (suffix and level == 0.0):
             continue
         per_seed = cell.groupby("seed", dropna=False)[f"{column}{suffix}"].mean()
-        values = per_seed[np.isfinite(per_seed)].to_numpy()
+        values = per_seed.dropna().to_numpy()
         if len(values) == 0:
             continue
         mean, half = float(values.mean()), 0.0
@@ -181,100 +190,115 @@ def _points(rows: pd.DataFrame, column: str, suffix: str, shift: float) -> list[
         if len(values) == 1 and f"{column}_sd{suffix}" in cell:
             half = float(np.nan_to_num(cell[f"{column}_sd{suffix}"].mean()))
         elif len(values) > 2:
-            error = float(values.std(ddof=1)) / math.sqrt(len(values))
-            half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+            half = half_width(values)
         if len(values) != 2:
             low, high = mean - half, mean + half
-        points.append(_Point(float(level) + shift, mean, low, high))
+        points.append(_Point(level + shift, mean, low, high))
     return points
 
 
 def learning_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[Chart, ...]:
-    """Validation FD against updates, a line a trial; one chart for each objective and data set.
+    """Validation FD against updates, a line a trial; one chart a data set, and an objective.
 
     Noise can hurt early and help late, so its effect is read along training, not at one point.
-    Running and failed trials are in it. Arguments as for `noise_charts`.
+    Running and failed trials are in it. Without noise anywhere, objectives share a chart and give
+    the colours. Arguments as for `noise_charts`.
     """
     if frame.empty:
         return ()
-    keys = ["sweep", "dataset", "size", "student", "objective"]
-    groups = [group for _, group in frame.groupby(keys, dropna=False)]
+    groups = []
+    for _, group in frame.groupby(["sweep", "dataset", "size", "student"], dropna=False):
+        noisy = group["noise_level"].max() > 0.0
+        groups += [part for _, part in group.groupby("objective")] if noisy else [group]
     charts = [_learning_chart(group, [records[i] for i in group.index]) for group in groups]
     return tuple(chart for chart in charts if chart is not None)
 
 
 def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart | None:
-    names = ("classifier_fd", "classifier_fd_matched")
     top = float(np.nan_to_num(group["noise_level"].max()))
-    norm = Normalize(0.0, top or 1.0)
-    colours = _colours("plasma")
-    figure, canvas = _blank(11.0, 4.6)
+    norm, colours = Normalize(0.0, top or 1.0), _colours("plasma")
+    names = dict(zip(sorted(set(group["objective"])), OBJECTIVE_COLOURS, strict=False))
+    figure = _blank(11.0 if top else 7.5, 4.6)
     # With no noise anywhere both prior scales are the same.
     axes = figure.subplots(1, 2 if top else 1, sharey=True, squeeze=False)[0]
     drawn: set[int] = set()
-    for axis, name, scale in zip(axes, names, SCALES.values(), strict=False):
+    for axis, suffix in zip(axes, SCALES, strict=False):
         heights: list[float] = []
-        for level, i, item in zip(group["noise_level"], group.index, records, strict=True):
+        for i, item in enumerate(records):
             seen = [e for e in item.record.history if e.split == "validation"]
-            seen = [e for e in seen if math.isfinite(e.metrics.get(name, math.nan))]
-            if not seen:
+            curve = [(e.updates, e.metrics.get(f"classifier_fd{suffix}", math.nan)) for e in seen]
+            curve = [(x, y) for x, y in curve if math.isfinite(y)]
+            if not curve:
                 continue
             drawn.add(i)
-            y = [e.metrics[name] for e in seen]
-            colour = FLOOR if pd.isna(level) else colours(norm(level))
-            axis.plot([e.updates for e in seen], y, ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
-            heights += y
-        heights += _draw_floors(axis, records, "classifier_fd", "validation")
-        axis.set_title(scale if top else "", fontsize=9, color=INK)
-        _finish_axis(axis, "updates", "classifier FD, validation split (lower is better)", heights)
+            level = group["noise_level"].iloc[i]
+            colour = names.get(group["objective"].iloc[i], FLOOR)
+            if top:
+                colour = FLOOR if pd.isna(level) else colours(norm(level))
+            axis.plot(*zip(*curve, strict=True), ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
+            heights += [y for _, y in curve]
+        heights += _draw_floors(axis, records, "classifier_fd", "validation", heights)
+        axis.set_title(SCALES[suffix] if top else "", fontsize=9, color=INK)
+        _finish_axis(axis, "updates", "" if suffix else VALIDATION_LABEL, heights)
     if not drawn:
         return None
+    handles = [Line2D([], [], color=c, lw=1.1, label=name) for name, c in names.items()]
     if top:
-        axes[1].set_ylabel("")
-        figure.colorbar(ScalarMappable(norm, colours), ax=axes[-1], label="noise level", aspect=28)
-    _legend(figure, [Line2D([], [], color=INK, lw=1.1, label="a trial"), *_floor_handles()])
+        _colourbar(figure, axes[-1], norm, colours, "noise level", group["noise_level"])
+        handles = [Line2D([], [], color=INK, lw=1.1, label="a trial")]
+    _legend(figure, handles + _floor_handles(axes))
+    return Chart("Validation FD along training", _png(figure), _learning_caption(group, len(drawn)))
+
+
+def _learning_caption(group: pd.DataFrame, drawn: int) -> str:
     first = group.iloc[0]
-    size = "" if pd.isna(first["size"]) else f" {first['size']:.0f}x{first['size']:.0f}"
-    budgets = group["budget"].dropna()
-    caption = (
-        f"{first['dataset']}{size}, {first['student']} student, objective {first['objective']}: "
-        f"{len(drawn)} trials, one line each, whatever their status; budgets of "
-        f"{listed(budgets)} updates; {group['seed'].nunique()} seed"
-        f"{'' if group['seed'].nunique() == 1 else 's'}."
+    text = (
+        f"{data_of(first)}, {first['student']} student, objective "
+        f"{', '.join(sorted(set(group['objective'])))}: {plural(drawn, 'trial')}, one line each, "
+        f"whatever their status; budgets of {listed(group['budget'].dropna())} updates; "
+        f"{plural(group['seed'].nunique(), 'training seed')}."
     )
-    if top:
-        caption += " Lines that cross are noise whose effect changes with the length of training."
-    return Chart("Validation FD along training", _png(canvas), caption)
+    if group["noise_level"].max() > 0.0:
+        text += " Where lines cross, the effect of noise depends on the length of training."
+    return text
 
 
 def _draw_floors(
-    axis: Axes, records: Iterable[TrialRecord], metric: str, split: str
+    axis: Axes, records: Iterable[TrialRecord], metric: str, split: str, trials: list[float]
 ) -> list[float]:
-    """Horizontal lines; several where several teachers were used."""
+    """Horizontal lines; several where several teachers were used. Returns the heights drawn."""
     heights: list[float] = []
-    for name in FLOORS:
+    edge: list[str] = []
+    for name, label in FLOORS.items():
         values = {r.record.reference.get(f"{name}_{split}", {}).get(metric) for r in records}
         # Floors of one teacher differ between kinds of device in the last digits only.
         distinct = {f"{v:.3g}": v for v in values if v is not None and math.isfinite(v)}
-        for value in distinct.values():
-            axis.axhline(value, color=FLOOR, linewidth=1.1, linestyle=FLOOR_DASHES[name], zorder=1)
-        heights += distinct.values()
+        for text, value in distinct.items():
+            if trials and not min(trials) / FLOOR_WITHIN < value < max(trials) * FLOOR_WITHIN:
+                edge.append(f"{label}: {text} ({'below' if value < min(trials) else 'above'})")
+                continue
+            dashes = FLOOR_DASHES[name]
+            axis.axhline(value, color=FLOOR, lw=1.1, linestyle=dashes, zorder=1.8, label=label)
+            heights.append(value)
+    if edge:
+        note = axis.annotate("\n".join(edge), (0.02, 0.02), xycoords="axes fraction")
+        note.set(fontsize=8.5, color=FLOOR, zorder=2)
+        axis.margins(y=0.06 + 0.06 * len(edge))  # room for it below everything drawn
     return heights
 
 
-def _floor_handles() -> list[Line2D]:
-    return [
-        Line2D([], [], color=FLOOR, lw=1.1, linestyle=FLOOR_DASHES[name], label=label)
-        for name, label in FLOORS.items()
-    ]
+def _floor_handles(axes: Iterable[Axes]) -> list[Line2D]:
+    """The floors that were drawn somewhere, one handle each."""
+    lines = [line for axis in axes for line in axis.get_lines()]
+    found = {line.get_label(): line for line in lines if line.get_label() in FLOORS.values()}
+    return list(found.values())
 
 
-def _marker(suffix: str, filled: bool) -> Line2D:
-    face = INK if filled else "white"
-    style = "-" if filled else (0, (3, 2))
-    return Line2D(
-        [], [], color=INK, lw=1.0, marker="o", ms=5.5, mfc=face, ls=style, label=SCALES[suffix]
-    )
+def _marker(suffix: str, lines: bool) -> Line2D:
+    face = "white" if suffix else INK
+    style = ((0, (3, 2)) if suffix else "-") if lines else "none"
+    label = SCALES[suffix]
+    return Line2D([], [], color=INK, lw=1.0, marker="o", ms=5.5, mfc=face, ls=style, label=label)
 
 
 def _finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -> None:
@@ -283,20 +307,30 @@ def _finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -
     positive = [h for h in heights if h > 0.0]
     if positive and max(positive) > LOG_FROM * min(positive):
         axis.set_yscale("log", nonpositive="clip")
-        axis.set_ylim(min(positive) / 1.3, max(positive) * 1.3)
+        axis.set_ylim(min(positive) / 1.5, max(positive) * 1.3)
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(labelsize=8.5, color=INK, labelcolor=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color="#e4e4e4", linewidth=0.7)
-    axis.set_axisbelow(True)
+
+
+def _colourbar(
+    figure: Figure, axis: Axes, norm: Normalize, colours: Colormap, label: str, used: pd.Series
+) -> None:
+    """A bar beside a panel, with ticks at the values that occur unless they crowd."""
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axis, aspect=28)
+    bar.set_label(label, fontsize=9)
+    values = sorted(set(used.dropna()))
+    if len(values) > 1 and min(np.diff(values)) > 0.05 * (values[-1] - values[0]):
+        bar.set_ticks(values, labels=[f"{value:.3g}" for value in values])
+    bar.ax.tick_params(labelsize=8.5)
 
 
 def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
-    )
+    style = {"ncols": min(len(handles), 4), "frameon": False, "fontsize": 9}
+    figure.legend(handles=handles, loc="outside lower center", **style)
 
 
 def _colours(name: str) -> Colormap:
@@ -304,12 +338,12 @@ def _colours(name: str) -> Colormap:
     return ListedColormap(colormaps[name](np.linspace(0.0, 0.86, 256)), name)
 
 
-def _blank(width: float, height: float) -> tuple[Figure, FigureCanvasAgg]:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    return figure, FigureCanvasAgg(figure)
+def _blank(width: float, height: float) -> Figure:
+    engine = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06)
+    return Figure(figsize=(width, height), dpi=DPI, layout=engine, facecolor="white")
 
 
-def _png(canvas: FigureCanvasAgg) -> bytes:
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -206,9 +206,9 @@ def _well_formed(evaluation: Evaluation) -> bool:
 def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -> pd.DataFrame:
     """One row a record: what was asked, what it cost, `validation.NAME` and `test.NAME`.
 
-    Columns that a record has nothing for are NaN (numbers) or empty (text). `rest` hashes all of
-    the configuration but noise level, l1 weight and seed: rows that share it differ in nothing
-    else. `updates` is what was spent, `budget` what was asked for.
+    Row i is record i. What a record has nothing for, or no finite number, is NaN (text: empty).
+    `rest` hashes all of the configuration but noise level, l1 weight and seed: rows that share it
+    differ in nothing else. `updates` is what was spent, `budget` what was asked for.
     """
     items = records.records if isinstance(records, RecordSet) else records
     frame = pd.DataFrame([_row(item) for item in items])
@@ -216,7 +216,7 @@ def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -
         return frame
     for column in ("size", *VARIED, "seed", "budget", "batch_size"):
         frame[column] = pd.to_numeric(frame[column], errors="coerce")
-    return frame
+    return frame.replace([math.inf, -math.inf], math.nan)
 
 
 def _row(item: TrialRecord) -> dict[str, Any]:
@@ -280,18 +280,20 @@ def comparable_groups(frame: pd.DataFrame, *more: str) -> list[pd.DataFrame]:
     return [group for _, group in frame.groupby([*COMPARABLE, *more], dropna=False)]
 
 
+def data_of(row: pd.Series) -> str:
+    """Data set and size of a row, in words."""
+    size = "" if pd.isna(row["size"]) else f" {row['size']:.0f}x{row['size']:.0f}"
+    return f"{row['dataset'] or 'unknown data'}{size}"
+
+
 def describe(group: pd.DataFrame) -> str:
     """Data, student, objective and budget of a comparable group, in words."""
     row = group.iloc[0]
-    size = "" if pd.isna(row["size"]) else f" {row['size']:.0f}x{row['size']:.0f}"
     batch = "" if pd.isna(row["batch_size"]) else f" of {row['batch_size']:.0f}"
-    parts = [
-        f"{row['dataset'] or 'unknown data'}{size}",
-        f"{row['student'] or 'unknown'} student",
-        f"objective {row['objective'] or 'unknown'}",
-        f"{row['updates']:.0f} updates{batch}",
-    ]
-    return ", ".join(parts)
+    return (
+        f"{data_of(row)}, {row['student'] or 'unknown'} student, objective "
+        f"{row['objective'] or 'unknown'}, {row['updates']:.0f} updates{batch}"
+    )
 
 
 def is_adaptive(group: pd.DataFrame) -> bool:
@@ -314,6 +316,11 @@ def listed(values: Iterable[float]) -> str:
     if len(distinct) > 6:
         return f"{distinct[0]:.4g} to {distinct[-1]:.4g}"
     return ", ".join(f"{value:.4g}" for value in distinct)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _find_search(settings: Any) -> str | None:

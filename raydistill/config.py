@@ -14,7 +14,12 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, mo
 from raydistill.config_base import FrozenConfig
 from raydistill.data.images import check_images
 from raydistill.metrics.classifier import ClassifierConfig
-from raydistill.objectives import ObjectiveConfig, XReconstructionConfig, objective_class
+from raydistill.objectives import (
+    OBJECTIVES,
+    ObjectiveConfig,
+    XReconstructionConfig,
+    objective_class,
+)
 from raydistill.registry import resolve_student, resolve_teacher
 from raydistill.students.base import StudentConfig
 from raydistill.teachers.base import TeacherConfig
@@ -103,7 +108,7 @@ class PairConfig(FrozenConfig):
         oracle_count: prior draws to decode, for oracle prediction.
     """
 
-    data_copies: int = Field(default=8, ge=1)
+    data_copies: int = Field(default=4, ge=1)
     oracle_count: int = Field(default=8000, ge=1)
 
 
@@ -188,10 +193,18 @@ def explain(error: ValidationError) -> list[str]:
             # Raised by our own validators, which write whole sentences.
             lines.append(str(problem["ctx"]["error"]))
             continue
-        field = ".".join(str(part) for part in problem["loc"])
+        # A choice among objectives adds its tag to the path, which no configuration file has.
+        field = ".".join(str(part) for part in problem["loc"] if part not in OBJECTIVES)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{field}: no such field; remove it or correct its spelling")
+        elif problem["type"].startswith("union_tag"):
+            kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
+            lines.append(
+                f"{field}.kind: {kind!r} is unknown; choose one of {', '.join(OBJECTIVES)}"
+            )
         else:
             wanted = problem["msg"].removeprefix("Input should be ")
+            if wanted.startswith(("greater", "less")):
+                wanted = f"a value {wanted}"
             lines.append(f"{field}: {problem['input']!r} is not allowed; give {wanted}")
     return lines

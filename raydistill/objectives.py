@@ -196,13 +196,15 @@ def objective_class(
     config: ReverseKLConfig | ZReconstructionConfig | XReconstructionConfig | OracleConfig,
 ) -> type[Objective]:
     """The class that a configuration selects."""
-    classes: dict[str, type[Objective]] = {
-        "reverse_kl": ReverseKL,
-        "z_reconstruction": ZReconstruction,
-        "x_reconstruction": XReconstruction,
-        "oracle": Oracle,
-    }
-    return classes[config.kind]
+    return OBJECTIVES[config.kind]
+
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "reverse_kl": ReverseKL,
+    "z_reconstruction": ZReconstruction,
+    "x_reconstruction": XReconstruction,
+    "oracle": Oracle,
+}
 
 
 class DistillationLoss(nn.Module):

@@ -53,6 +53,7 @@ def _small(dataset: str | None) -> Values:
         "data": {"name": name, "size": 14},
         "teacher": {"budget": {"updates": 900, "evaluate_every": 300}},
         "student": {"kind": "resnet", "channels": 32, "blocks": 4, "patch": 2},
+        "optimiser": {"learning_rate": 3e-3},
         "budget": {"updates": 3200, "evaluate_every": 800},
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -13,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 
 from raydistill.config import TrialConfig
 from raydistill.objectives import DistillationLoss, objective_class
+from raydistill.pictures import grid, png
 from raydistill.record import (
     FILE_NAME,
     Evaluation,
@@ -181,7 +180,7 @@ class _Book:
     def __init__(self, config: TrialConfig, run: TrialRun, task: ImageTask) -> None:
         self.folder = run.folder
         self.record = _blank(config, run, task.trained.key)
-        self.record = replace(self.record, reference=task.references())
+        self.record = replace(self.record, reference=task.references)
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()
         local = run.folder.local_path
@@ -208,9 +207,9 @@ class _Book:
     def pictures(self, pictures: dict[str, Tensor], updates: int) -> None:
         artefacts = {}
         for name, images in pictures.items():
-            grid = make_grid(images, nrow=8, padding=1, pad_value=1.0)
-            self.writer.add_image(name, grid, updates)
-            self.folder.write(f"{name}.png", _png(grid))
+            tiled = grid(images)
+            self.writer.add_image(name, tiled, updates)
+            self.folder.write(f"{name}.png", png(tiled))
             artefacts[name] = f"{name}.png"
         self.record = replace(self.record, artefacts=artefacts)
         self.writer.flush()
@@ -246,14 +245,3 @@ class _Book:
             return  # the events were written in place
         for path in self.log_dir.iterdir():
             self.folder.child(EVENTS).write(path.name, path.read_bytes())
-
-
-def _png(grid: Tensor) -> bytes:
-    """A picture (C, H, W) in [0, 1] enlarged four times, so that pixels can be seen."""
-    from PIL import Image
-
-    large = grid.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-    values = (large * 255.0).round().byte().permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG")
-    return buffer.getvalue()

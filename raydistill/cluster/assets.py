@@ -51,7 +51,7 @@ def prepare_assets(
     """
     threads = min(float(config.teacher.threads), cluster.cpus)
     several = place.resources.workers > 1
-    options: dict[str, Any] = {"num_cpus": 0.01 if several else threads}
+    options: dict[str, Any] = {"num_cpus": 0 if several else threads}
     if place.resources.gpus_per_worker > 0.0 and not several:
         options["num_gpus"] = 1
     stream = _build.options(**options).remote(config.to_json(), place)
@@ -105,4 +105,4 @@ def _build_all(
     )
     say("codes of the training data and samples of the teacher")
     task.prepare(config)
-    return Prepared(task.trained.key, task.trained.found, task.references())
+    return Prepared(task.trained.key, task.trained.found, task.references)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
 
 from raydistill.config import ConfigError
 
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
+KNOCK_SECONDS = 5.0
 # Spinning threads burn several times the CPU on a loaded machine; trials are one thread each.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -62,7 +68,7 @@ class Cluster:
     """What Ray has.
 
     Attributes:
-        cpus, gpus: over all nodes, those that an autoscaler may still add left out.
+        cpus, gpus: over all nodes, those that an autoscaler may add included.
         dashboard: address of Ray's dashboard; empty if it has none.
     """
 
@@ -78,6 +84,7 @@ def connect(address: str | None) -> Cluster:
         ConfigError: nothing answers at the address.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    _require_answer(address)
     if not ray.is_initialized():
         os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
         try:
@@ -97,22 +104,61 @@ def connect(address: str | None) -> Cluster:
     else:
         dashboard = ""
     total = ray.cluster_resources()
-    return Cluster(total.get("CPU", 0.0), total.get("GPU", 0.0), dashboard)
+    return Cluster(
+        max(total.get("CPU", 0.0), _autoscaled("CPU")),
+        max(total.get("GPU", 0.0), _autoscaled("GPU")),
+        dashboard,
+    )
 
 
-def check_fits(cluster: Cluster, wanted: Resources, *, autoscaling: bool = False) -> None:
+def _require_answer(address: str | None) -> None:
+    """Knock first: Ray itself waits minutes for an address where nothing listens.
+
+    Raises:
+        ConfigError: nothing listens there.
+    """
+    if address is None or address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"address: {address!r} does not answer ({error}); give the host:port of a running "
+            "cluster (`ray up cluster.yaml` or `ray start --head`), or leave --address out"
+        ) from None
+
+
+def _autoscaled(resource: str) -> float:
+    """What the autoscaler may bring up at the most, where this machine is such a cluster's head.
+
+    `ray up` leaves its resolved configuration there; a cluster that scales from zero has at first
+    nothing but its head, and must not refuse what it will start.
+    """
+    try:
+        config = yaml.safe_load(BOOTSTRAP.read_text())
+        kinds = config["available_node_types"].values()
+        return sum(
+            float(kind.get("resources", {}).get(resource, 0.0)) * int(kind.get("max_workers", 0))
+            for kind in kinds
+        )
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+        return 0.0
+
+
+def check_fits(cluster: Cluster, wanted: Resources) -> None:
     """Refuse a trial that would wait for ever.
 
     Raises:
         ConfigError: it needs more CPUs or accelerators than there are.
     """
-    if wanted.workers > cluster.cpus and not autoscaling:
+    if wanted.workers > cluster.cpus:
         raise ConfigError(
             f"workers_per_trial: {wanted.workers} workers need {wanted.workers} CPUs, and the "
             f"cluster has {cluster.cpus:g}; give at most {int(cluster.cpus)}"
         )
     gpus = wanted.workers * wanted.gpus_per_worker
-    if gpus > cluster.gpus and not autoscaling:
+    if gpus > cluster.gpus:
         raise ConfigError(
             f"gpus_per_worker: {wanted.gpus_per_worker:g} for each of {wanted.workers} workers "
             f"need {gpus:g} GPUs, and the cluster has {cluster.gpus:g}; give 0 to train on CPUs"

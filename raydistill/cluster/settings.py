@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import optuna
+import tyro
 
 from raydistill.cluster.search import Point
 from raydistill.config import ConfigError, TrialConfig, parse_trial
@@ -54,7 +55,7 @@ class SweepSettings:
     max_concurrent_trials: int | None = None
     search: Literal["optuna", "grid"] | None = None
     dry_run: bool = False
-    set: tuple[str, ...] = ()
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
 
 PLACE_FIELDS = frozenset(

@@ -41,6 +41,8 @@ from raydistill.store import Store
 from raydistill.tasks.image_assets import load_data
 from raydistill.trial import read_record
 
+DRIVER_MEMORY = 300e6
+"""Bytes that the waiting driver of a nested trial takes."""
 INTERRUPTED = 130
 REFUSED = 2
 
@@ -110,9 +112,9 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
     if settings.dry_run:
         return None
     root.check_writable()
+    cluster = connect(settings.address)
+    check_fits(cluster, resources)
     with _only_driver(folder, name):
-        cluster = connect(settings.address)
-        check_fits(cluster, resources)
         folder.write(SWEEP_FILE, plan.to_json().encode())
         place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
         began = time.monotonic()
@@ -184,8 +186,9 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
 
 def _request(resources: Resources) -> PlacementGroupFactory:
     if resources.workers > 1:
-        # The driver of a nested trial only waits; a whole CPU would deadlock with its workers.
-        return PlacementGroupFactory([{"CPU": 0.01}])
+        # The driver of a nested trial only waits. Any share of a CPU, however small, would keep
+        # its workers from the last one of a machine, and Ray refuses an empty request.
+        return PlacementGroupFactory([{"memory": DRIVER_MEMORY}])
     bundle = {"CPU": 1.0}
     if resources.gpus_per_worker > 0.0:
         bundle["GPU"] = resources.gpus_per_worker

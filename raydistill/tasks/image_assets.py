@@ -30,7 +30,7 @@ from raydistill.store import Asset, Built, Store, code_version
 from raydistill.teachers.base import Teacher
 from raydistill.training import Job, Progress, Workers, train
 
-ENCODE_BATCH = 250
+ENCODE_BATCH, DECODE_BATCH = 250, 2000
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,28 @@ class TeacherAsset:
         key: its content hash.
         info: bits/dim with baselines, encodings against the prior, training history.
         found: whether the store had it.
+        threads: with which it was trained and computes what the store keeps.
     """
 
     key: str
     teacher: Teacher
     info: dict[str, Any]
     found: bool
+    threads: int
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs (x, z) with z = T(x), both (N, C, H, W)."""
+    """Pairs (x, z) with z = T(x).
+
+    Attributes:
+        x, z: (N, C, H, W).
+        log_prob: log p_T(x) in nats, (N,).
+    """
 
     x: Tensor
     z: Tensor
+    log_prob: Tensor
 
 
 @dataclass(frozen=True)
@@ -118,23 +126,23 @@ def get_teacher(
             folder it is called with; None trains it here.
     """
 
+    @_with_threads(training.threads)
     def build(work: Storage) -> Built:
         if train_elsewhere is not None:
             train_elsewhere(work)
-        with _threads(training.threads):
-            trained = train_teacher(training, data, device, work, on_progress=on_progress)
-            info = _describe(trained.teacher, data, device) | {"history": trained.history}
+        trained = train_teacher(training, data, device, work, on_progress=on_progress)
+        info = _describe(trained.teacher, data, device) | {"history": trained.history}
         return Built(trained.teacher.state_dict(), info)
 
     asset = store.get_or_build("teachers", teacher_recipe(training, data), build)
     teacher = _untrained(training, data)
     teacher.load_state_dict(asset.tensors)
     teacher = teacher.to(device).eval().requires_grad_(False)
-    return TeacherAsset(asset.key, teacher, asset.info, asset.found)
+    return TeacherAsset(asset.key, teacher, asset.info, asset.found, training.threads)
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def _with_threads(count: int) -> Iterator[None]:
     """Fix the number of threads, of which the last bits of a sum are a function."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -200,11 +208,13 @@ def get_pairs_of_data(
     Codes do not depend on the student: encoding once spares every trial a teacher pass an update.
     """
 
+    @_with_threads(teacher.threads)
     def build(work: Storage) -> Built:
         x = torch.cat(
             [logits_of(data.train, data.levels, device, "pairs", copy) for copy in range(copies)]
         )
-        return Built({"x": x, "z": encode(teacher.teacher, x)}, {})
+        codes = encode(teacher.teacher, x)
+        return Built({"x": x, "z": codes.z, "log_prob": codes.log_prob}, {})
 
     recipe = {"teacher": teacher.key, "split": "train", "copies": copies}
     return _pairs(store.get_or_build("pairs", recipe, build), device)
@@ -221,10 +231,12 @@ def get_pairs_of_prior(
             are never the same.
     """
 
+    @_with_threads(teacher.threads)
     def build(work: Storage) -> Built:
         z = teacher.teacher.sample_prior(count, generator(device, "oracle", purpose))
-        x = torch.cat([teacher.teacher.decode(part) for part in z.split(2000)])
-        return Built({"x": x, "z": z}, {})
+        x = torch.cat([teacher.teacher.decode(part) for part in z.split(DECODE_BATCH)])
+        log_prob = encode(teacher.teacher, x).log_prob
+        return Built({"x": x, "z": z, "log_prob": log_prob}, {})
 
     recipe = {"teacher": teacher.key, "prior": purpose, "count": count}
     return _pairs(store.get_or_build("pairs", recipe, build), device)
@@ -252,10 +264,21 @@ def get_classifier(
     return classifier.to(device).eval().requires_grad_(False)
 
 
+@dataclass(frozen=True)
+class Codes:
+    """z = T(x), (N, C, H, W), with log p_T(x) in nats, (N,)."""
+
+    z: Tensor
+    log_prob: Tensor
+
+
 @torch.no_grad()
-def encode(teacher: Teacher, x: Tensor) -> Tensor:
-    """z = T(x) in parts that fit any memory; both (N, C, H, W)."""
-    return torch.cat([teacher.encode(part).z for part in x.split(ENCODE_BATCH)])
+def encode(teacher: Teacher, x: Tensor) -> Codes:
+    """Codes and likelihoods of x (N, C, H, W), in parts that fit any memory."""
+    parts = [teacher.encode(part) for part in x.split(ENCODE_BATCH)]
+    z = torch.cat([part.z for part in parts])
+    log_det = torch.cat([part.log_det for part in parts])
+    return Codes(z, teacher.prior_log_prob(z) + log_det)
 
 
 def _untrained(training: TeacherTraining, data: ImageData) -> Teacher:
@@ -280,7 +303,8 @@ def data_scale(data: ImageData) -> Scale:
 
 
 def _pairs(asset: Asset, device: torch.device) -> Pairs:
-    return Pairs(asset.tensors["x"].to(device), asset.tensors["z"].to(device))
+    x, z, log_prob = (asset.tensors[name].to(device) for name in ("x", "z", "log_prob"))
+    return Pairs(x, z, log_prob)
 
 
 def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[str, Any]:
@@ -292,7 +316,7 @@ def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[s
     for name, full in (("diagonal_gaussian", False), ("full_gaussian", True)):
         baseline = GaussianBaseline(x, full=full)
         bits[name] = held_out_bits(baseline.log_prob, data.test, data.levels, torch.device("cpu"))
-    z = encode(teacher, logits_of(data.validation, data.levels, device, "codes")).double()
+    z = encode(teacher, logits_of(data.validation, data.levels, device, "codes")).z.double()
     scale = z.std()
     codes = {
         "mean": float(z.mean()),

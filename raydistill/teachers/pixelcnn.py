@@ -76,7 +76,7 @@ class AutoregressiveImageMap(torch.nn.Module):
         # network in bfloat16: a log-scale rounded to 8 bits shifts bits/dim.
         output: Tensor = self.network(source).to(source.dtype)
         depth, count = self.image_shape[0], self.conditional.num_params
-        params = output[:, : depth * count].unflatten(1, (depth, count)).movedim(2, -1)
+        params: Tensor = output[:, : depth * count].unflatten(1, (depth, count)).movedim(2, -1)
         if not self.couplings:
             return params
         shifts = self._channel_shifts(output[:, depth * count :], source)

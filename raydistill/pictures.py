@@ -1,0 +1,34 @@
+"""Image grids as PNG files."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+COLUMNS = 8
+ENLARGED = 4
+"""Screen pixels per image pixel, so that small images can be looked at."""
+
+
+def grid(images: Tensor) -> Tensor:
+    """Tile images (N, C, H, W) in [0, 1] row by row with white lines between: (C, H', W')."""
+    count, depth, height, width = images.shape
+    rows = -(-count // COLUMNS)
+    blank = images.new_ones(rows * COLUMNS, depth, height + 1, width + 1)
+    blank[:count, :, 1:, 1:] = images
+    tiled = blank.view(rows, COLUMNS, depth, height + 1, width + 1).permute(2, 0, 3, 1, 4)
+    tiled = tiled.reshape(depth, rows * (height + 1), COLUMNS * (width + 1))
+    return torch.nn.functional.pad(tiled, (0, 1, 0, 1), value=1.0)
+
+
+def png(picture: Tensor) -> bytes:
+    """A picture (C, H, W) in [0, 1], C of 1 or 3, as the content of a PNG file."""
+    large = picture.repeat_interleave(ENLARGED, dim=1).repeat_interleave(ENLARGED, dim=2)
+    values = (large * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+    image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

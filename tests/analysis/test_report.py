@@ -1,0 +1,319 @@
+"""The page of a sweep, read back from real files."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis.report import ReportSettings, effect, significant, write_reports
+from raydistill.record import Evaluation, Record, Spent
+
+ROOT = Path(__file__).resolve().parents[2]
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+PICTURES = ("data", "teacher", "samples", "samples_matched", "reconstructions")
+CAUSE = "loss is not finite <script>alert('x')</script> & more"
+REFERENCE = {
+    "teacher_test": {"classifier_fd": 115.0, "top_class_share": 0.2, "sharpness_ratio": 0.9},
+    "train_test": {"classifier_fd": 6.0, "top_class_share": 0.1, "sharpness_ratio": 1.0},
+    "teacher_validation": {"classifier_fd": 117.0},
+    "train_validation": {"classifier_fd": 7.0},
+    "bits_per_dimension": {"teacher": 2.37, "diagonal_gaussian": 3.61, "full_gaussian": 2.94},
+    "codes": {"mean": 0.01, "std": 1.02, "kurtosis": 3.4, "norm_ratio": 1.01},
+}
+
+
+def record(
+    index: int, fd: float, *, noise: float | None, status: str = "finished", seed: int = 0
+) -> Record:
+    objective = {"kind": "reverse_kl"}
+    if noise is not None:
+        objective = {"kind": "x_reconstruction", "noise_level": noise, "l1_weight": 0.5}  # type: ignore[dict-item]
+    config = {
+        "data": {"name": "digits", "size": 8},
+        "student": {"kind": "resnet"},
+        "objective": objective,
+        "budget": {"updates": 60, "batch_size": 64},
+        "seed": seed,
+    }
+    metrics = {
+        "classifier_fd": fd,
+        "classifier_fd_sd": 1.5,
+        "classifier_fd_matched": fd - 1.0,
+        "classifier_fd_sd_matched": 1.5,
+        "top_class_share": 0.15,
+        "sharpness_ratio": 0.9,
+        "sharpness_ratio_matched": 0.9,
+        "reconstruction_l1": 0.4,
+    }
+    history = [Evaluation(30, "validation", metrics), Evaluation(60, "validation", metrics)]
+    if status == "finished":
+        history.append(Evaluation(60, "test", metrics))
+    return Record(
+        f"trial_{index:05d}",
+        status,  # type: ignore[arg-type]
+        config,
+        "0123abcd",
+        Spent(60, 3.0, 1.0),
+        cause=CAUSE if status == "failed" else "",
+        history=tuple(history),
+        reference=REFERENCE,
+        artefacts={name: f"{name}.png" for name in PICTURES},
+        environment={"python": "3.11", "torch": "2.14.1"},
+    )
+
+
+def put(storage: Path, sweep: str, *records: Record) -> None:
+    for item in records:
+        folder = storage / sweep / item.trial
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text(item.to_json())
+        for path in item.artefacts.values():
+            if ".." not in path:
+                (folder / path).write_bytes(PIXEL)
+
+
+def noise_sweep() -> list[Record]:
+    """Ten cells, of which the one noise-free trial has the worst rank; one failed, one running."""
+    found = [record(i, 100.0 - i, noise=0.1 * i) for i in range(10)]
+    found.append(record(10, 1.0, noise=0.95, status="failed"))
+    found.append(record(11, 2.0, noise=0.96, status="running"))
+    return found
+
+
+@dataclass
+class Node:
+    """What the tests look at in an element."""
+
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+    children: list[Node] = field(default_factory=list)
+
+    def all(self, tag: str) -> Iterator[Node]:
+        for child in self.children:
+            if child.tag == tag:
+                yield child
+            yield from child.all(tag)
+
+    def whole(self) -> str:
+        return " ".join([self.text, *(child.whole() for child in self.children)])
+
+    def by_id(self, identifier: str) -> Node:
+        found = [n for n in self.all("table") if n.attributes.get("id") == identifier]
+        assert len(found) == 1
+        return found[0]
+
+
+class Reader(HTMLParser):
+    """A tree of a page; every element has to be closed in order."""
+
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.root = Node("root", {})
+        self.open = [self.root]
+        self.feed(text)
+        self.close()
+        assert self.open == [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        node = Node(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].children.append(node)
+        if tag not in self.VOID:
+            self.open.append(node)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].text += data
+
+
+def page_of(storage: Path, name: str) -> Node:
+    (path,) = write_reports(ReportSettings(str(storage), name=name))
+    assert Path(path) == storage / name / "report.html"
+    return Reader(Path(path).read_text()).root
+
+
+def test_the_page_of_a_noise_sweep(tmp_path: Path) -> None:
+    records = noise_sweep()
+    put(tmp_path, "noise", *records)
+    damaged = tmp_path / "noise" / "trial_00050"
+    damaged.mkdir()
+    (damaged / "record.json").write_text("{")
+    page = page_of(tmp_path, "noise")
+
+    # Self-contained: every picture is in the page and decodes, nothing is asked of a network.
+    pictures = list(page.all("img"))
+    assert pictures
+    for picture in pictures:
+        head, _, content = picture.attributes["src"].partition(",")
+        assert head == "data:image/png;base64"
+        assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
+        assert picture.attributes["alt"]
+    assert not list(page.all("script"))
+    assert not list(page.all("link"))
+    assert "url(" not in page.whole()
+
+    # A row a record, in order of rank: finished by validation FD, then running, then failed.
+    (body,) = page.by_id("trials").all("tbody")
+    rows = [[cell.text for cell in row.all("td")] for row in body.all("tr")]
+    expected = [f"trial_{i:05d}" for i in [*range(9, -1, -1), 11, 10]]
+    assert [row[1] for row in rows] == expected
+    assert [row[0] for row in rows] == [*(str(i) for i in range(1, 11)), "–", "–"]
+    heads = [cell.text for cell in page.by_id("trials").all("th")]
+    best = dict(zip(heads, rows[0], strict=True))
+    assert best["noise"] == "0.9"
+    assert best["validation FD"] == "91.0"
+    assert best["test FD"] == "91.0 ± 1.5"
+    assert best["matched FD"] == "90.0 ± 1.5"
+    assert best["status"] == "finished"
+
+    # Causes are text, whatever is in them; damaged files are named.
+    assert CAUSE in page.by_id("failed").whole()
+    assert "noise/trial_00050/record.json" in page.by_id("skipped").whole()
+
+    # The worst in rank is shown all the same, since it is the best without noise.
+    captions = [caption.whole() for caption in page.all("figcaption")]
+    titles = [title for title in captions if "trial_" in title]
+    assert "1. trial_00009" in titles[0]
+    assert "prior scale sqrt" in titles[1]
+    assert "10. trial_00000" in titles[-1]
+    assert len(titles) == 9
+    assert any("10 finished trials in 10 cells, 1 seed a cell" in text for text in captions)
+    assert any("Validation FD along training" in text for text in captions)
+
+    text = page.whole()
+    for words in (
+        "2.370",
+        "diagonal Gaussian 3.610",
+        "full-covariance Gaussian 2.940",
+        "undecided",
+    ):
+        assert words in text
+
+
+def test_seeds_are_summed_up_by_cell(tmp_path: Path) -> None:
+    cells = [(noise, seed) for noise in (0.0, 0.5) for seed in range(3)]
+    records = [
+        record(i, 100.0 - 40.0 * noise + seed, noise=noise, seed=seed)
+        for i, (noise, seed) in enumerate(cells)
+    ]
+    put(tmp_path, "noise", *records)
+    page = page_of(tmp_path, "noise")
+    (body,) = page.by_id("cells").all("tbody")
+    first = [cell.text for cell in next(body.all("tr")).all("td")]
+    assert first[:5] == ["0.5", "0.5", "3", "81.0 ± 1.0", "81.0 ± 1.0"]
+    assert "−20.0 [−20.0, −20.0] (95%)" in page.whole()
+
+
+def test_a_sweep_without_a_noise_axis_has_table_and_grids(tmp_path: Path) -> None:
+    put(tmp_path, "losses", *(record(i, 100.0 - i, noise=None) for i in range(3)))
+    page = page_of(tmp_path, "losses")
+    (body,) = page.by_id("trials").all("tbody")
+    assert len(list(body.all("tr"))) == 3
+    heads = [cell.text for cell in page.by_id("trials").all("th")]
+    assert "noise" not in heads
+    assert "no figure against noise" in page.whole()
+    assert "Data" in page.whole()
+    assert "reverse_kl, seed 0, test FD 98" in page.whole()
+
+
+def test_a_teacher_no_better_than_a_gaussian_is_said_to_be(tmp_path: Path) -> None:
+    bits = {"teacher": 3.0, "diagonal_gaussian": 3.61, "full_gaussian": 2.94}
+    poor = replace(record(0, 9.0, noise=0.0), reference=REFERENCE | {"bits_per_dimension": bits})
+    put(tmp_path, "noise", poor)
+    assert (
+        "no better than the 2.940 of a full-covariance Gaussian"
+        in page_of(tmp_path, "noise").whole()
+    )
+
+
+def test_pictures_do_not_lead_out_of_the_trial(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(PIXEL)
+    artefacts = {"samples": "../../secret.png", "data": "/etc/passwd", "teacher": "teacher.png"}
+    put(tmp_path, "noise", replace(record(0, 9.0, noise=0.0), artefacts={}))
+    reached = replace(record(1, 8.0, noise=0.5), artefacts=artefacts)
+    folder = tmp_path / "noise" / reached.trial
+    folder.mkdir()
+    (folder / "record.json").write_text(reached.to_json())
+    (folder / "teacher.png").write_text("no picture")
+    skipped = page_of(tmp_path, "noise").by_id("skipped").whole()
+    assert skipped.count("outside the trial's folder") == 2
+    assert "not a PNG picture" in skipped
+
+
+def test_every_sweep_has_a_page_and_the_latest_can_be_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, "a", record(0, 9.0, noise=0.0))
+    put(tmp_path, "b", record(0, 9.0, noise=0.0))
+    assert [Path(p).parent.name for p in write_reports(ReportSettings(str(tmp_path)))] == ["a", "b"]
+    os.utime(tmp_path / "a" / "trial_00000" / "record.json", (2e9, 2e9))
+    for location in (str(tmp_path), f"file://{tmp_path}"):
+        (path,) = write_reports(ReportSettings(location, latest=True))
+        assert path == f"{location}/a/report.html"
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "analysis" / "report.py"), *arguments]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def test_the_command_prints_where_the_page_is(tmp_path: Path) -> None:
+    put(tmp_path, "noise", record(0, 9.0, noise=0.0))
+    done = run(str(tmp_path), "--name", "noise", "--out", "page.html", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == str(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
+    done = run(str(tmp_path / "absent"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("storage_path: ")
+    assert "does not exist; give" in line
+
+
+def test_refusals_name_field_value_and_remedy(tmp_path: Path) -> None:
+    def refusal(**settings: object) -> str:
+        with pytest.raises((ValueError, OSError)) as caught:
+            list(write_reports(ReportSettings(str(tmp_path), **settings)))  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "has no records in it; run a sweep" in refusal()
+    put(tmp_path, "a", record(0, 9.0, noise=0.0))
+    put(tmp_path, "b", record(0, 9.0, noise=0.0))
+    assert refusal(name="c").startswith("name: 'c' is no sweep")
+    assert "out: 'x.html' is one page for 2 sweeps; add --name" in refusal(out="x.html")
+    assert refusal(name="a", latest=True).startswith("latest: ")
+    assert "cannot be written" in refusal(name="a", out=str(tmp_path))
+    shutil.copytree(tmp_path / "a" / "trial_00000", tmp_path / "trial_00000")
+    shutil.rmtree(tmp_path / "a")
+    shutil.rmtree(tmp_path / "b")
+    assert f"is itself a sweep; give {tmp_path.parent} --name {tmp_path.name}" in refusal()
+
+
+def test_numbers_are_plain() -> None:
+    from analysis.claims import Effect
+
+    shown = [significant(v) for v in (0.0, 1234.5, -12.345, 0.5, 0.00123, float("nan"), None)]
+    assert shown == ["0", "1234", "−12.3", "0.5", "0.00123", "–", "–"]
+    assert effect(Effect("x", mean=1.0)) == "+1.00"
+    assert effect(Effect("x", mean=-30.0, low=-35.0, high=-25.0)) == "−30.0 [−35.0, −25.0] (95%)"

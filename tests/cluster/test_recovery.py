@@ -1,0 +1,115 @@
+"""SIGKILL to drivers and to trial processes, mid-sweep: nothing lost, nothing double."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from raydistill.cluster.search import open_study
+from tests.cluster.scripts import results, run_sweep, start_sweep, trials
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+LONG = (
+    "--num-samples", "4", "--max-concurrent-trials", "1",
+    "--set", "budget.updates=1200", "--set", "budget.evaluate_every=300",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(storage):
+    finished = run_sweep("--storage-path", str(storage), "--name", "whole", *LONG)
+    assert finished.code == 0, finished.errors
+    return results(storage / "whole")
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the sweep did not get there"
+        time.sleep(0.05)
+
+
+def updates_of(folder: Path) -> int:
+    record = trials(folder.parent).get(folder.name)
+    return record["spent"]["updates"] if record else 0
+
+
+def processes(pattern: str) -> list[int]:
+    """Processes of ours whose command line holds a pattern."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if pattern in command:
+                found.append(int(entry.name))
+    return found
+
+
+def assert_whole(folder: Path, expected: dict) -> None:
+    assert results(folder) == expected
+    study = open_study(folder / "study.journal", folder.name)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * len(expected)
+
+
+def test_a_killed_driver_continues_under_resume(storage, uninterrupted):
+    folder = storage / "killed"
+    arguments = ("--storage-path", str(storage), "--name", "killed")
+    driver = start_sweep(*arguments, *LONG)
+    # In the middle of the third trial: two have ended, one is interrupted, one has not begun.
+    wait_for(lambda: updates_of(folder / "trial_00002") >= 300)
+    driver.kill()
+    driver.communicate()
+    interrupted = trials(folder)["trial_00002"]
+    assert interrupted["status"] == "running"
+    checkpoint = (folder / "trial_00002" / "checkpoint.safetensors").stat().st_mtime_ns
+    wait_for(lambda: not processes("raylet/raylet"), 60.0)
+
+    finished = run_sweep(*arguments, "--resume")
+    assert finished.code == 0, finished.errors
+    assert_whole(folder, uninterrupted)
+    assert (folder / "trial_00002" / "checkpoint.safetensors").stat().st_mtime_ns > checkpoint
+    # It continued: its seconds are those of both attempts, and its events know of no restart.
+    events = list((folder / "trial_00002" / "events").glob("events.*"))
+    assert len(events) == 2
+
+
+def test_a_finished_sweep_resumes_to_itself(storage, uninterrupted):
+    finished = run_sweep("--storage-path", str(storage), "--name", "whole", "--resume")
+    assert finished.code == 0, finished.errors
+    assert results(storage / "whole") == uninterrupted
+
+
+def test_a_killed_trial_process_is_brought_back_without_resume(storage, uninterrupted):
+    folder = storage / "trial-killed"
+    driver = start_sweep("--storage-path", str(storage), "--name", "trial-killed", *LONG)
+    wait_for(lambda: updates_of(folder / "trial_00001") >= 300)
+    victims = processes("ray::ImplicitFunc")
+    assert victims
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    output, errors = driver.communicate(timeout=400)
+    assert driver.returncode == 0, errors
+    assert_whole(folder, uninterrupted)
+    assert "trial_00001 finished" in output
+
+
+def test_ctrl_c_leaves_a_sweep_that_resume_continues(storage, uninterrupted):
+    folder = storage / "stopped"
+    arguments = ("--storage-path", str(storage), "--name", "stopped")
+    driver = start_sweep(*arguments, *LONG)
+    wait_for(lambda: updates_of(folder / "trial_00001") >= 300)
+    driver.send_signal(signal.SIGINT)
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 130
+    assert "--resume" in output
+    finished = run_sweep(*arguments, "--resume")
+    assert finished.code == 0, finished.errors
+    assert_whole(folder, uninterrupted)

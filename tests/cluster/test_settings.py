@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from raydistill.cluster.settings import make_plan, saved_settings, settle, with_fields
+from raydistill.config import ConfigError, TrialConfig
+from tests.cluster.scripts import SWEEP
+
+spec = importlib.util.spec_from_file_location("noise_injection", SWEEP)
+assert spec is not None
+assert spec.loader is not None
+noise_injection = importlib.util.module_from_spec(spec)
+sys.modules["noise_injection"] = noise_injection
+spec.loader.exec_module(noise_injection)
+
+SETTINGS = noise_injection.NoiseInjectionSettings(preset="smoke")
+
+
+def plan(**changes):
+    settings = replace(SETTINGS, **changes)
+    return make_plan(noise_injection.question(settings), settle(settings, None))
+
+
+def test_a_search_starts_at_the_cells_of_figure_4():
+    cells = [(p["objective.noise_level"], p["objective.l1_weight"]) for p in plan().queued]
+    assert cells == [(0.0, 0.0), (0.0, 1.0), (0.5, 0.0), (0.5, 1.0), (0.5, 0.5)]
+
+
+def test_a_search_does_not_start_outside_its_ranges():
+    cells = plan(noise_levels=(0.0, 0.2)).queued
+    assert [p["objective.noise_level"] for p in cells] == [0.0, 0.0]
+
+
+def test_a_grid_is_balanced_and_seeds_vary_slowest():
+    grid = plan(search="grid", seeds=3, noise_levels=(0.0, 0.5), l1_weights=(0.0, 1.0))
+    assert grid.total == len(grid.queued) == 12
+    assert [p["seed"] for p in grid.queued] == [0] * 4 + [1] * 4 + [2] * 4
+    cells = [tuple(sorted(p.items())) for p in grid.queued]
+    assert len(set(cells)) == 12
+    assert all(a["seed"] <= b["seed"] for a, b in pairwise(grid.queued))
+
+
+def test_a_point_becomes_a_trial_with_every_other_field_from_the_base():
+    made = plan()
+    trial = made.trial({"objective.noise_level": 0.3, "objective.l1_weight": 0.7, "seed": 4})
+    assert (trial.objective.noise_level, trial.objective.l1_weight, trial.seed) == (0.3, 0.7, 4)
+    assert trial.model_copy(update={"objective": made.base.objective, "seed": 0}) == made.base
+
+
+def test_fields_are_set_by_their_path():
+    base = TrialConfig()
+    changed = with_fields(base, {"budget.updates": 7, "student.channels": 48})
+    assert (changed.budget.updates, changed.student.channels) == (7, 48)
+
+
+def test_another_kind_starts_from_that_kinds_defaults():
+    changed = with_fields(TrialConfig(), {"student.kind": "pixelcnn_flow"})
+    assert changed.student.kind == "pixelcnn_flow"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dataset": "cats"}, ("data.name", "'cats'", "digits")),
+        ({"noise_levels": (-0.1, 0.5)}, ("noise_level", "-0.1", "greater than or equal to 0")),
+        ({"l1_weights": (0.0, 1.2)}, ("l1_weight", "1.2", "less than or equal to 1")),
+        ({"num_samples": 0}, ("num_samples", "0", "at least 1")),
+        ({"seeds": 0, "search": "grid"}, ("seeds", "0", "at least 1")),
+        ({"seeds": 3}, ("seeds", "3", "--search grid")),
+        ({"search": "grid", "num_samples": 5}, ("num_samples", "5", "leave it out")),
+        ({"workers_per_trial": 0}, ("workers_per_trial", "0", "at least 1")),
+        ({"gpus_per_worker": -1.0}, ("gpus_per_worker", "-1.0", "at least 0")),
+        ({"set": ("budget.updates",)}, ("set", "'budget.updates'", "field=value")),
+        ({"set": ("budget.update=3",)}, ("budget.update", "did you mean 'updates'?")),
+        ({"set": ("budget.updates=few",)}, ("budget.updates", "'few'", "integer")),
+        ({"set": ("objective.kind=reverse_kl",)}, ("objective.kind", "reverse_kl", "flow")),
+        ({"set": ("teacher.model.stages=5",)}, ("teacher.model.stages", "5", "at most 4")),
+    ],
+)
+def test_refusals_are_one_line_with_field_value_and_remedy(changes, words):
+    with pytest.raises(ConfigError) as refusal:
+        plan(**changes)
+    message = str(refusal.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_resuming_takes_what_was_saved_and_refuses_contradictions():
+    saved = plan().what
+    assert settle(noise_injection.NoiseInjectionSettings(), saved) == saved
+    with pytest.raises(ConfigError, match="search: 'grid' contradicts"):
+        settle(replace(SETTINGS, search="grid"), saved)
+
+
+def test_resuming_may_ask_for_more_trials_but_not_fewer():
+    saved = plan(num_samples=4).what
+    assert settle(replace(SETTINGS, num_samples=6), saved)["num_samples"] == 6
+    with pytest.raises(ConfigError, match="num_samples: 3 contradicts"):
+        settle(replace(SETTINGS, num_samples=3), saved)
+
+
+def test_a_sweep_of_another_question_or_a_damaged_one_is_not_resumed():
+    text = plan().to_json()
+    assert saved_settings(text, "noise_injection") == plan().what
+    with pytest.raises(ConfigError, match="asks 'noise_injection', not 'loss_type'"):
+        saved_settings(text, "loss_type")
+    with pytest.raises(ConfigError, match="damaged"):
+        saved_settings(text[: len(text) // 2], "noise_injection")

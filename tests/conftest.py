@@ -1,0 +1,75 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported, here and in the processes that tests start: the machine is shared, and
+# idle threads that spin would slow whatever else runs on it.
+os.environ["OMP_WAIT_POLICY"] = "passive"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from typing import Any
+
+import pytest
+import torch
+
+from raydistill.config import TrialConfig, parse_trial
+from raydistill.data.images import ImageData, load_images
+from raydistill.presets import image_preset
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.tasks.image import ImageTask
+from raydistill.teachers.pixelcnn import PixelCNNTeacher
+from tests.helpers import merge, tiny_teacher
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """The 1797 digits of scikit-learn at 8x8."""
+    return load_images("digits", 8)
+
+
+@pytest.fixture
+def teacher() -> PixelCNNTeacher:
+    """A tiny PixelCNN++ in float64 whose conditionals really depend on the past."""
+    return tiny_teacher()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store that all tests of a session share, so that each teacher is trained once."""
+    return Store(Storage.open(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(scope="session")
+def smoke_values() -> dict[str, Any]:
+    """The smoke preset's trial with budgets cut to a fraction of a second."""
+    return merge(
+        image_preset("smoke", None).model_dump(mode="json"),
+        {
+            "teacher": {"threads": 1},
+            "pairs": {"data_copies": 1, "oracle_count": 100},
+            "evaluation": {"samples": 50},
+            "budget": {
+                "updates": 12,
+                "batch_size": 16,
+                "evaluate_every": 6,
+                "checkpoint_every": 4,
+            },
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def smoke(smoke_values: dict[str, Any]) -> TrialConfig:
+    """The trial of `smoke_values`."""
+    return parse_trial(smoke_values)
+
+
+@pytest.fixture(scope="session")
+def task(smoke: TrialConfig, store: Store) -> ImageTask:
+    """The image task with a smoke-size teacher trained on digits."""
+    return ImageTask(smoke, store, torch.device("cpu"))

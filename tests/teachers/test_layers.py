@@ -1,0 +1,202 @@
+"""The causal convolutions: what each output may and may not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raydistill.teachers.pixelcnn_layers import (
+    CausalConv,
+    CausalUpsample,
+    GatedResidual,
+    concat_elu,
+    shift_down,
+    shift_right,
+)
+from tests.helpers import normal, randomise
+
+
+def reference_concat_elu(x: Tensor) -> Tensor:
+    return torch.cat([F.elu(x), F.elu(-x)], dim=1)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_concat_elu_value_and_gradient(layout: torch.memory_format) -> None:
+    x = (3.0 * normal(2, 3, 4, 5)).contiguous(memory_format=layout).requires_grad_()
+    found, expected = concat_elu(x), reference_concat_elu(x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+    weights = normal(*found.shape, seed=1)
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-14)
+
+
+def test_concat_elu_passes_gradcheck() -> None:
+    x = (2.0 * normal(2, 2, 2, 3)).requires_grad_()
+    assert torch.autograd.gradcheck(concat_elu, (x,))
+
+
+def test_concat_elu_leaves_its_input_alone() -> None:
+    x = normal(1, 2, 2, 2)
+    before = x.clone()
+    concat_elu(x)
+    assert torch.equal(x, before)
+
+
+MAGNITUDES = torch.logspace(-8, 1, 400, dtype=torch.float64)
+NEAR_ZERO = torch.cat([-MAGNITUDES.flip(0), MAGNITUDES])[None, :, None, None]
+
+
+def test_concat_elu_single_precision_absolute() -> None:
+    """The error is a rounding error of a number near 1, whatever the argument."""
+    x = NEAR_ZERO.float()
+    expected = reference_concat_elu(x.double())
+    error = (concat_elu(x).double() - expected).abs()
+    assert bool((error <= 1.2e-7 * expected.abs().clamp(min=1.0)).all())
+
+
+def test_concat_elu_single_precision_relative() -> None:
+    """Digits near 0 are not cancelled by computing exp(x) - 1."""
+    x = NEAR_ZERO.float()
+    expected = reference_concat_elu(x.double())
+    torch.testing.assert_close(concat_elu(x).double(), expected, rtol=1e-6, atol=0.0)
+
+
+def test_concat_elu_in_bfloat16() -> None:
+    """As exact as bfloat16 can be for arguments of a trained network's size, and finite always."""
+    x = NEAR_ZERO[:, NEAR_ZERO.flatten().abs() > 1e-4].bfloat16()
+    found = concat_elu(x)
+    assert found.dtype == torch.bfloat16
+    expected = reference_concat_elu(x.double())
+    torch.testing.assert_close(found.double(), expected, rtol=2.0**-8, atol=1e-6)
+    extreme = torch.tensor([-1e30, 1e30]).bfloat16()[None, :, None, None]
+    assert concat_elu(extreme).flatten().tolist() == [
+        -1.0,
+        float(extreme[0, 1]),
+        *[
+            float(extreme[0, 1]),
+            -1.0,
+        ],
+    ]
+
+
+def test_shifts_move_by_one_and_fill_with_zero() -> None:
+    x = torch.arange(1.0, 7.0).view(1, 1, 2, 3)
+    assert shift_down(x).tolist() == [[[[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]]]
+    assert shift_right(x).tolist() == [[[[0.0, 1.0, 2.0], [0.0, 4.0, 5.0]]]]
+
+
+def seen(function: Callable[[Tensor], Tensor], size: int, channels: int = 2) -> Tensor:
+    """Which input pixels each output pixel depends on: (H', W', H, W) of bool."""
+    x = normal(1, channels, size, size).requires_grad_()
+    y = function(x)
+    # A random mixture of channels cannot cancel.
+    mixed = torch.einsum("bchw,c->hw", y, normal(y.shape[1], seed=1))
+    gradients = [
+        torch.autograd.grad(value, x, retain_graph=True)[0][0].abs().sum(0)
+        for value in mixed.flatten()
+    ]
+    return (torch.stack(gradients) != 0.0).view(*mixed.shape, size, size)
+
+
+def window(
+    outputs: tuple[int, int], size: int, allowed: Callable[[int, int, int, int], bool]
+) -> Tensor:
+    """The mask of `seen` by a rule (output row, output column, input row, input column)."""
+    height, width = outputs
+    return torch.tensor(
+        [
+            [
+                [[allowed(r, c, i, j) for j in range(size)] for i in range(size)]
+                for c in range(width)
+            ]
+            for r in range(height)
+        ]
+    )
+
+
+@pytest.mark.parametrize("kernel", [(2, 2), (2, 1), (1, 2), (3, 2)])
+def test_down_right_convolution_sees_exactly_above_and_left(kernel: tuple[int, int]) -> None:
+    layer = randomise(CausalConv(2, 3, kernel, centred=False))
+    height, width = kernel
+    expected = window((5, 5), 5, lambda r, c, i, j: r - height < i <= r and c - width < j <= c)
+    assert torch.equal(seen(layer, 5), expected)
+
+
+@pytest.mark.parametrize("kernel", [(2, 3), (1, 3), (3, 5)])
+def test_down_convolution_sees_exactly_above_and_beside(kernel: tuple[int, int]) -> None:
+    layer = randomise(CausalConv(2, 3, kernel, centred=True))
+    height, width = kernel
+    expected = window(
+        (5, 5), 5, lambda r, c, i, j: r - height < i <= r and abs(j - c) <= width // 2
+    )
+    assert torch.equal(seen(layer, 5), expected)
+
+
+def test_shifted_down_stream_sees_no_pixel_of_its_own_row() -> None:
+    layer = randomise(CausalConv(2, 3, (2, 3), centred=True))
+    mask = seen(lambda x: shift_down(layer(x)), 5)
+    assert not bool(mask[window((5, 5), 5, lambda r, c, i, j: i >= r)].any())
+    assert bool(mask[4, 2, 3].any())
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_strided_convolution_starts_at_the_block_it_stands_for(centred: bool) -> None:
+    kernel = (2, 3) if centred else (2, 2)
+    layer = randomise(CausalConv(2, 3, kernel, centred=centred, stride=2))
+    mask = seen(layer, 6)
+    right = 1 if centred else 0
+    expected = window(
+        (3, 3),
+        6,
+        lambda r, c, i, j: 2 * r - 1 <= i <= 2 * r and 2 * c - 1 <= j <= 2 * c + right,
+    )
+    assert torch.equal(mask, expected)
+
+
+def test_down_right_upsampling_sees_exactly_its_block() -> None:
+    layer = randomise(CausalUpsample(2, 3, centred=False))
+    expected = window((6, 6), 3, lambda r, c, i, j: i == r // 2 and j == c // 2)
+    assert torch.equal(seen(layer, 3), expected)
+
+
+def test_down_upsampling_sees_its_row_alone_and_a_neighbour() -> None:
+    layer = randomise(CausalUpsample(2, 3, centred=True))
+    mask = seen(layer, 3)
+    assert mask.shape[:2] == (6, 6)
+    assert not bool(mask[window((6, 6), 3, lambda r, c, i, j: i != r // 2)].any())
+    assert not bool(mask[window((6, 6), 3, lambda r, c, i, j: abs(j - c // 2) > 1)].any())
+    assert bool(mask.flatten(2).any(2).all())
+
+
+def test_shrinking_and_growing_the_down_right_stream_stays_causal() -> None:
+    shrink = randomise(CausalConv(2, 3, (2, 2), centred=False, stride=2))
+    grow = randomise(CausalUpsample(3, 2, centred=False))
+    mask = seen(lambda x: grow(shrink(x)), 6)
+    later = window((6, 6), 6, lambda r, c, i, j: (i, j) > (r, c))
+    assert not bool(mask[later].any())
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_gated_residual_is_causal_and_needs_its_skip(centred: bool) -> None:
+    block = randomise(GatedResidual(2, centred=centred, skip_channels=3))
+    x, a = normal(1, 2, 4, 4), normal(1, 3, 4, 4, seed=1)
+    mask = seen(lambda x: block(x, a), 4)
+    below = window((4, 4), 4, lambda r, c, i, j: i > r or (not centred and j > c))
+    assert not bool(mask[below].any())
+    # The auxiliary input is read at the same pixel first: what it adds is as causal.
+    through_skip = seen(lambda a: block(x, a), 4, channels=3)
+    assert not bool(through_skip[below].any())
+    assert bool(through_skip[window((4, 4), 4, lambda r, c, i, j: (i, j) == (r, c))].all())
+
+
+def test_gated_residual_without_gate_is_the_identity() -> None:
+    """With its last convolution at zero a block adds nothing: x + 0 * sigmoid(0)."""
+    block = GatedResidual(2, centred=True).double()
+    nn.init.zeros_(block.conv_out.conv.parametrizations.weight.original0)
+    nn.init.zeros_(block.conv_out.conv.bias)
+    x = normal(1, 2, 4, 4)
+    assert torch.equal(block(x), x)
