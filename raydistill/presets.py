@@ -32,6 +32,7 @@ def _smoke(dataset: str | None) -> Values:
         "teacher": {
             "model": {"kind": "pixelcnn", "channels": 8, "blocks": 1, "stages": 2},
             "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
+            "threads": 1,
         },
         "student": {"kind": "resnet", "channels": 16, "blocks": 2, "patch": 2},
         "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},

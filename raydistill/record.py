@@ -27,6 +27,9 @@ class Spent:
         evaluate_seconds: wall time in evaluations.
         device: kind of device, for example cpu or an accelerator's name.
         workers: processes that shared each update.
+        process: of the first worker, on its machine.
+        entered, began, ended: Unix times of the last attempt: when the trial was entered, when its
+            first update began, when its last evaluation was done; 0 where it did not get there.
     """
 
     updates: int = 0
@@ -34,6 +37,10 @@ class Spent:
     evaluate_seconds: float = 0.0
     device: str = "cpu"
     workers: int = 1
+    process: int = 0
+    entered: float = 0.0
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)

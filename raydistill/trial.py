@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -71,6 +73,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     done = read_record(run.folder)
     if done is not None and done.status != "running" and _same(done, config):
         return done
+    entered = time.time()
     torch.set_num_threads(1)
     task = _task(shared_part(config), run.store, str(run.device))
     student = task.build_student(config)
@@ -94,6 +97,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         config.seed,
         "student",
     )
+    began = time.time()
     try:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
     except TrainingDivergedError as error:
@@ -110,6 +114,10 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         outcome.evaluate_seconds,
         device_name(run.device),
         run.workers.count,
+        os.getpid(),
+        entered,
+        began,
+        time.time(),
     )
     return book.finish((*outcome.history, result), spent, task.pictures(student, config))
 

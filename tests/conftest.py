@@ -41,7 +41,7 @@ def teacher() -> PixelCNNTeacher:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store that all tests of a session share, so that each teacher is trained once."""
-    return Store(Storage.open(tmp_path_factory.mktemp("store")))
+    return Store(Storage.open(tmp_path_factory.mktemp("results") / "store"))
 
 
 @pytest.fixture(scope="session")

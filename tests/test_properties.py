@@ -281,11 +281,11 @@ def test_density_of_small_images_integrates_to_one(role: str, kind: str) -> None
     """By importance sampling over the four pixels of a 2x2 image."""
     model = Case(role, kind, (("channels", 4), ("stages", 2)), (1, 2, 2)).build()
     proposal = torch.distributions.Normal(torch.tensor(CENTRE, dtype=torch.float64), 3.0)
-    x = CENTRE + 3.0 * normal(40_000, 1, 2, 2, seed=5)
+    x = CENTRE + 3.0 * normal(15_000, 1, 2, 2, seed=5)
     with torch.no_grad():
         ratio = (model.log_prob(x) - proposal.log_prob(x).flatten(1).sum(1)).exp()
     error = float(ratio.std()) / len(x) ** 0.5
-    assert error < 0.03
+    assert error < 0.05
     assert float(ratio.mean()) == pytest.approx(1.0, abs=5.0 * error)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -227,43 +226,38 @@ def test_code_version_is_that_of_the_source(tmp_path: Path) -> None:
     assert code_version(seeding) == code_version(seeding)
 
 
-ASKER = """
-import os, sys, time
-import torch
-from raydistill.storage import Storage
-from raydistill.store import Built, Store
+def ask(root: Path, name: str, awaited: tuple[str, ...]) -> None:
+    """Ask for an asset in a process of one's own, once some files are there."""
 
-folder, name, awaited = sys.argv[1], sys.argv[2], sys.argv[3:]
+    def build(work: Storage) -> Built:
+        found = work.read("checkpoint").decode() if work.exists("checkpoint") else "nothing"
+        with (root / "log").open("a") as log:
+            log.write(f"{name} continued from {found}\n")
+        work.write("checkpoint", f"half of {name}".encode())
+        (root / f"building-{name}").touch()
+        time.sleep(600.0 if name == "doomed" else 0.5)
+        return Builder()(work)
 
-def build(work):
-    found = work.read("checkpoint").decode() if work.exists("checkpoint") else "nothing"
-    with open(folder + "/log", "a") as log:
-        log.write(name + " continued from " + found + chr(10))
-    work.write("checkpoint", b"half of " + name.encode())
-    open(folder + "/building-" + name, "w").close()
-    time.sleep(600.0 if name == "doomed" else 0.7)
-    return Built({"x": torch.arange(5.0)}, {})
-
-open(folder + "/ready-" + name, "w").close()
-while not all(os.path.exists(folder + "/" + file) for file in awaited):
-    time.sleep(0.01)
-asset = Store(Storage.open(folder + "/store")).get_or_build("teachers", {"a": 1}, build)
-assert asset.tensors["x"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
-print(asset.found)
-"""
-
-
-def ask(folder: Path, name: str, *awaited: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", ASKER, str(folder), name, *awaited]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    (root / f"ready-{name}").touch()
+    while not all((root / file).exists() for file in awaited):
+        time.sleep(0.01)
+    asset = Store(Storage.open(root / "store")).get_or_build("teachers", RECIPE, build)
+    assert_whole(asset.tensors)
+    (root / f"answer-{name}").write_text(str(asset.found))
 
 
 def test_processes_that_ask_at_once_build_once_after_a_kill(tmp_path: Path) -> None:
     """One is killed while it builds and two wait for it: one of them takes over where it was."""
-    doomed = ask(tmp_path, "doomed")
     ready = ("building-doomed", "ready-one", "ready-two")
-    askers = [ask(tmp_path, "one", *ready), ask(tmp_path, "two", *ready)]
+    # Forked: three imports of torch would be most of the test.
+    context = multiprocessing.get_context("fork")
+    doomed, *askers = (
+        context.Process(target=ask, args=(tmp_path, name, awaited))
+        for name, awaited in (("doomed", ()), ("one", ready), ("two", ready))
+    )
     try:
+        for process in (doomed, *askers):
+            process.start()
         deadline = time.monotonic() + 120.0
         while not all((tmp_path / file).exists() for file in ready):
             assert time.monotonic() < deadline
@@ -271,14 +265,16 @@ def test_processes_that_ask_at_once_build_once_after_a_kill(tmp_path: Path) -> N
         time.sleep(0.2)
         # The lock holds: nobody builds beside a living builder.
         assert len((tmp_path / "log").read_text().splitlines()) == 1
+        assert doomed.pid is not None
         os.kill(doomed.pid, signal.SIGKILL)
-        assert doomed.wait() == -signal.SIGKILL
-        answers = [asker.communicate(timeout=120)[0].strip() for asker in askers]
+        for process in (doomed, *askers):
+            process.join(120.0)
     finally:
         for process in (doomed, *askers):
             process.kill()
-            process.wait()
-    assert [asker.returncode for asker in askers] == [0, 0]
+            process.join()
+    assert [process.exitcode for process in (doomed, *askers)] == [-signal.SIGKILL, 0, 0]
+    answers = [(tmp_path / f"answer-{name}").read_text() for name in ("one", "two")]
     assert sorted(answers) == ["False", "True"]
     first, *others = (tmp_path / "log").read_text().splitlines()
     assert first == "doomed continued from nothing"

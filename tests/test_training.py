@@ -69,8 +69,8 @@ def norm_of(module: nn.Module) -> float:
     return float(sum(p.detach().double().square().sum() for p in module.parameters()))
 
 
-def job_of(module: nn.Module, draw: Callable[[torch.Generator, slice], Any], **changes: Any) -> Job:
-    job = Job(
+def job_of(module: nn.Module, draw: Callable[[torch.Generator, slice], Any]) -> Job:
+    return Job(
         module,
         draw,
         lambda updates: {"norm": norm_of(module), "updates": float(updates)},
@@ -79,32 +79,34 @@ def job_of(module: nn.Module, draw: Callable[[torch.Generator, slice], Any], **c
         seed=3,
         name="student",
     )
+
+
+def regression(module: nn.Module | None = None, **changes: Any) -> Job:
+    job = job_of(
+        Regression() if module is None else module,
+        lambda random, share: torch.randn(8, 4, generator=random)[share],
+    )
     return replace(job, **changes)
 
 
-def regression(**changes: Any) -> Job:
-    return job_of(
-        Regression(), lambda random, share: torch.randn(8, 4, generator=random)[share], **changes
-    )
-
-
-def distillation(**changes: Any) -> Job:
+def distillation() -> Job:
     """Reverse KL of a real flow student against a real, frozen teacher, in channels-last memory."""
-    teacher = tiny_teacher((3, 4, 4), channels=3).requires_grad_(False).float()
+    teacher = tiny_teacher((3, 4, 4), channels=3, stages=1).requires_grad_(False).float()
     torch.manual_seed(1)
     student = PixelCNNFlowConfig(channels=4, stages=2).build((3, 4, 4), spread=1.1)
     loss = DistillationLoss(ReverseKL(ReverseKLConfig()), teacher, student)
-    return job_of(
-        loss, lambda random, share: Batch(teacher.sample_prior(8, random)[share]), **changes
-    )
+    return job_of(loss, lambda random, share: Batch(teacher.sample_prior(8, random)[share]))
 
 
-JOBS = {"regression": regression, "distillation": distillation}
-every_job = pytest.mark.parametrize("make", JOBS.values(), ids=JOBS.keys())
+JOBS: dict[str, Callable[[], Job]] = {"regression": regression, "distillation": distillation}
 
 
 def weights_of(job: Job) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in job.module.state_dict().items()}
+
+
+def contiguous(job: Job) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in job.module.state_dict().items()}
 
 
 def assert_same(first: tuple[Job, Outcome], second: tuple[Job, Outcome]) -> None:
@@ -119,7 +121,16 @@ def run(job: Job, folder: Path, **options: Any) -> tuple[Job, Outcome]:
     return job, train(job, CPU, Storage.open(folder), **options)
 
 
-class Interruption(Exception):
+Whole = dict[str, tuple[Job, Outcome]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Each job run from its start to its end in one go."""
+    return {name: run(make(), tmp_path_factory.mktemp(name)) for name, make in JOBS.items()}
+
+
+class InterruptionError(Exception):
     """Stands for whatever ends a process."""
 
 
@@ -131,66 +142,65 @@ def interrupt_draw(job: Job, at: int) -> Job:
         nonlocal drawn
         drawn += 1
         if drawn == at:
-            raise Interruption
+            raise InterruptionError
         return job.draw(random, share)
 
     return replace(job, draw=draw)
 
 
-@every_job
+@pytest.mark.parametrize("name", JOBS)
 @pytest.mark.parametrize("at", [1, 4, 11, 18, 30])
 def test_resumed_run_equals_the_uninterrupted_one(
-    make: Callable[..., Job], at: int, tmp_path: Path
+    name: str, at: int, whole: Whole, tmp_path: Path
 ) -> None:
-    whole = run(make(), tmp_path / "whole")
-    with pytest.raises(Interruption):
-        run(interrupt_draw(make(), at), tmp_path / "cut")
-    assert_same(run(make(), tmp_path / "cut"), whole)
-    assert [e.updates for e in whole[1].history] == [10, 20, 30]
+    with pytest.raises(InterruptionError):
+        run(interrupt_draw(JOBS[name](), at), tmp_path)
+    assert_same(run(JOBS[name](), tmp_path), whole[name])
+    assert [e.updates for e in whole[name][1].history] == [10, 20, 30]
 
 
-def test_run_interrupted_again_and_again_equals_the_uninterrupted_one(tmp_path: Path) -> None:
-    whole = run(regression(), tmp_path / "whole")
+def test_run_interrupted_again_and_again_equals_the_uninterrupted_one(
+    whole: Whole, tmp_path: Path
+) -> None:
     for at in (3, 7, 8, 2, 13):
-        with pytest.raises(Interruption):
-            run(interrupt_draw(regression(), at), tmp_path / "cut")
-    assert_same(run(regression(), tmp_path / "cut"), whole)
+        with pytest.raises(InterruptionError):
+            run(interrupt_draw(regression(), at), tmp_path)
+    assert_same(run(regression(), tmp_path), whole["regression"])
 
 
 @pytest.mark.parametrize("at", [10, 20, 30])
 def test_run_interrupted_while_it_reports_equals_the_uninterrupted_one(
-    at: int, tmp_path: Path
+    at: int, whole: Whole, tmp_path: Path
 ) -> None:
     """An update that is evaluated and saved at once is neither lost nor counted twice."""
 
     def report(progress: Progress) -> None:
         if progress.updates == at:
-            raise Interruption
+            raise InterruptionError
 
-    whole = run(regression(), tmp_path / "whole")
-    with pytest.raises(Interruption):
-        run(regression(), tmp_path / "cut", on_progress=report)
-    assert_same(run(regression(), tmp_path / "cut"), whole)
+    with pytest.raises(InterruptionError):
+        run(regression(), tmp_path, on_progress=report)
+    assert_same(run(regression(), tmp_path), whole["regression"])
 
 
-def test_run_interrupted_while_it_evaluates_equals_the_uninterrupted_one(tmp_path: Path) -> None:
+def test_run_interrupted_while_it_evaluates_equals_the_uninterrupted_one(
+    whole: Whole, tmp_path: Path
+) -> None:
     def evaluate(updates: int) -> dict[str, float]:
         if updates == 20:
-            raise Interruption
+            raise InterruptionError
         return job.evaluate(updates)
 
     job = regression()
-    whole = run(regression(), tmp_path / "whole")
-    with pytest.raises(Interruption):
-        run(replace(job, evaluate=evaluate), tmp_path / "cut")
-    assert_same(run(regression(), tmp_path / "cut"), whole)
+    with pytest.raises(InterruptionError):
+        run(replace(job, evaluate=evaluate), tmp_path)
+    assert_same(run(regression(), tmp_path), whole["regression"])
 
 
-def test_global_random_state_does_not_matter(tmp_path: Path) -> None:
-    whole = run(regression(), tmp_path / "whole")
+def test_global_random_state_does_not_matter(whole: Whole, tmp_path: Path) -> None:
     job = regression()
     torch.manual_seed(123)
-    assert_same(run(job, tmp_path / "other"), whole)
+    assert_same(run(job, tmp_path), whole["regression"])
 
 
 def test_other_seeds_and_names_are_other_runs(tmp_path: Path) -> None:
@@ -206,10 +216,10 @@ def test_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     def never(random: torch.Generator, share: slice) -> Tensor:
         pytest.fail("drew a batch")
 
-    whole = run(regression(), tmp_path)
+    once = run(regression(), tmp_path)
     again = run(regression(draw=never), tmp_path)
-    assert_same(again, whole)
-    assert again[1].train_seconds == whole[1].train_seconds
+    assert_same(again, once)
+    assert again[1].train_seconds == once[1].train_seconds
 
 
 KILLED = """
@@ -234,8 +244,9 @@ run(replace(job, draw=draw), Path(sys.argv[1]), on_progress=report)
 """
 
 
-def test_run_killed_with_sigkill_and_resumed_equals_the_uninterrupted_one(tmp_path: Path) -> None:
-    whole = run(distillation(), tmp_path / "whole")
+def test_run_killed_with_sigkill_and_resumed_equals_the_uninterrupted_one(
+    whole: Whole, tmp_path: Path
+) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "cut"), "18"],
         stdin=subprocess.PIPE,
@@ -261,7 +272,7 @@ def test_run_killed_with_sigkill_and_resumed_equals_the_uninterrupted_one(tmp_pa
         return job.draw(random, share)
 
     job = distillation()
-    assert_same(run(replace(job, draw=draw), tmp_path / "cut"), whole)
+    assert_same(run(replace(job, draw=draw), tmp_path / "cut"), whole["distillation"])
     assert len(draws) == 15  # from the checkpoint at update 15, not from the start
 
 
@@ -284,13 +295,12 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_checkpoint_starts_again(damage: str, tmp_path: Path) -> None:
-    whole = run(regression(), tmp_path / "whole")
-    with pytest.raises(Interruption):
-        run(interrupt_draw(regression(), 18), tmp_path / "cut")
-    path = tmp_path / "cut" / CHECKPOINT
+def test_damaged_checkpoint_starts_again(damage: str, whole: Whole, tmp_path: Path) -> None:
+    with pytest.raises(InterruptionError):
+        run(interrupt_draw(regression(), 18), tmp_path)
+    path = tmp_path / CHECKPOINT
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    assert_same(run(regression(), tmp_path / "cut"), whole)
+    assert_same(run(regression(), tmp_path), whole["regression"])
 
 
 class Wider(Regression):
@@ -343,18 +353,24 @@ class Breaking(Regression):
         return Loss(output.loss + (self.net[0].bias * 0.0).sum().abs().sqrt())
 
 
-@pytest.mark.parametrize(
-    ("way", "named"),
-    [
+DIVERGENCES = [
+    (way, named, at)
+    for way, named in (
         ("loss", "loss is nan"),
         ("infinite", "loss is inf"),
         ("term", "entropy is nan"),
-        ("gradient", "gradient_norm is nan"),
-    ],
-)
-@pytest.mark.parametrize("at", [1, 3, 17])
+    )
+    for at in (1, 3, 17)
+]
+# A gradient is seen to be broken at the updates that are looked at; after any other the weights
+# are, and with them the next loss.
+DIVERGENCES += [("gradient", "gradient_norm is nan", 5), ("gradient", "gradient_norm is nan", 20)]
+DIVERGENCES += [("gradient", "loss is nan", 3), ("gradient", "loss is nan", 17)]
+
+
+@pytest.mark.parametrize(("way", "named", "at"), DIVERGENCES)
 def test_divergence_names_its_term_and_leaves_no_broken_checkpoint(
-    way: str, named: str, at: int, tmp_path: Path
+    way: str, named: str, at: int, whole: Whole, tmp_path: Path
 ) -> None:
     seen: list[Progress] = []
     with pytest.raises(TrainingDivergedError, match=rf"^{named}.* at update \d+; lower optimiser"):
@@ -366,7 +382,7 @@ def test_divergence_names_its_term_and_leaves_no_broken_checkpoint(
         tensors = safetensors.torch.load(storage.read(CHECKPOINT))
         assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
         # It is the last good one: training on from it, whole, gives the whole result.
-        assert_same(run(regression(), tmp_path), run(regression(), tmp_path / "whole"))
+        assert_same(run(regression(), tmp_path), whole["regression"])
 
 
 def test_learning_rate_of_cosine_decay() -> None:
@@ -437,8 +453,14 @@ def test_progress_says_where_the_run_is(tmp_path: Path) -> None:
     for progress in seen:
         assert progress.scalars.keys() == {"loss", "half", "gradient_norm", "learning_rate"}
         assert progress.scalars["half"] == pytest.approx(0.5 * progress.scalars["loss"])
-    assert seen[-1].scalars["loss"] < seen[0].scalars["loss"]
     assert outcome.train_seconds > 0.0
+
+
+def test_training_lowers_the_loss(whole: Whole) -> None:
+    batch = torch.randn(500, 4, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        before, after = Regression()(batch), whole["regression"][0].module(batch)
+    assert float(after.loss) < 0.9 * float(before.loss)
 
 
 def test_last_update_is_always_evaluated_and_saved(tmp_path: Path) -> None:
@@ -455,7 +477,7 @@ def test_last_update_is_always_evaluated_and_saved(tmp_path: Path) -> None:
 def test_shares_are_equal_and_cover_the_batch(count: int) -> None:
     batch = list(range(8))
     shares = [batch[Workers(rank, count).share(8)] for rank in range(count)]
-    assert sum(shares, []) == batch
+    assert [example for share in shares for example in share] == batch
     assert {len(share) for share in shares} == {8 // count}
 
 
@@ -467,20 +489,24 @@ def test_batch_that_does_not_divide_among_workers_is_refused(tmp_path: Path) -> 
         run(regression(), tmp_path, workers=Workers(0, 3))
 
 
+SHORT = BudgetConfig(updates=12, batch_size=8, evaluate_every=6, checkpoint_every=4)
+
+
 def train_as_one_of_two(rank: int, folder: str) -> None:
-    """A worker of `test_two_workers_match_one`: the first half is interrupted, the rest resumed."""
+    """A worker of `test_two_workers_match_one`: interrupted once, then resumed."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
     )
     storage, workers = Storage.open(folder).child("shared"), Workers(rank, 2)
+    job = replace(distillation(), budget=SHORT)
     try:
-        train(interrupt_draw(distillation(), 13), CPU, storage, workers=workers)
-    except Interruption:
+        train(interrupt_draw(job, 7), CPU, storage, workers=workers)
+    except InterruptionError:
         torch.distributed.barrier()
-    job, seen = distillation(), []
+    job, seen = replace(distillation(), budget=SHORT), []
     outcome = train(job, CPU, storage, workers=workers, on_progress=seen.append)
-    storage.child(str(rank)).write("weights", safetensors.torch.save(weights_of(job)))
+    storage.child(str(rank)).write("weights", safetensors.torch.save(contiguous(job)))
     said = {
         "reported": [p.updates for p in seen],
         "evaluated": [e.updates for e in outcome.history],
@@ -492,7 +518,7 @@ def train_as_one_of_two(rank: int, folder: str) -> None:
 
 def test_two_workers_match_one(tmp_path: Path) -> None:
     """Real processes on halves of the same global batch, interrupted and resumed on the way."""
-    alone, outcome = run(distillation(), tmp_path / "alone")
+    alone, outcome = run(replace(distillation(), budget=SHORT), tmp_path / "alone")
     torch.multiprocessing.spawn(train_as_one_of_two, (str(tmp_path),), nprocs=2)
     shared = Storage.open(tmp_path).child("shared")
     ranks = [safetensors.torch.load(shared.child(str(r)).read("weights")) for r in (0, 1)]
@@ -504,6 +530,6 @@ def test_two_workers_match_one(tmp_path: Path) -> None:
         moved = max(moved, float((expected - before[name]).abs().max()))
     assert moved > 0.05  # the tolerance is far below what training did
     first, second = (json.loads(shared.child(str(r)).read("said")) for r in (0, 1))
-    assert first["reported"] == second["reported"] == [15, 20, 25, 30]
-    assert first["evaluated"] == [10, 20, 30]  # by the first worker, with what it had before
+    assert first["reported"] == second["reported"] == [6, 8, 12]
+    assert first["evaluated"] == [6, 12]  # by the first worker, with what it had before
     assert first["norms"] == pytest.approx([e.metrics["norm"] for e in outcome.history], rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ def prepare_assets(
         place: where the sweep lives.
         cluster: what Ray has.
         on_progress: the teacher's training.
-        on_stage: what is being built now.
+        on_stage: what is being built now, and warnings.
     """
     threads = min(float(config.teacher.threads), cluster.cpus)
     several = place.resources.workers > 1
@@ -88,9 +89,22 @@ def _build(config_json: str, place: TrialPlace) -> Iterator[Progress | str | Pre
             return
 
 
+class _Teller(logging.Handler):
+    """Hands warnings to the driver."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(f"warning: {record.getMessage()}")
+
+
 def _build_all(
     config_json: str, place: TrialPlace, say: Callable[[Progress | str], None]
 ) -> Prepared:
+    # The builders run far from the driver's log: a damaged asset that is rebuilt must be seen.
+    logging.getLogger("raydistill").addHandler(_Teller(say))
     config = TrialConfig.model_validate_json(config_json)
     several = place.resources.workers > 1
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -103,6 +117,6 @@ def _build_all(
         if several
         else None,
     )
-    say("codes of the training data and samples of the teacher")
+    say("preparing codes of the training data and samples of the teacher")
     task.prepare(config)
     return Prepared(task.trained.key, task.trained.found, task.references)

@@ -13,8 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
+from torch.utils.tensorboard import SummaryWriter
 
 from raydistill.cluster.search import METRIC
+from raydistill.storage import Storage
 from raydistill.training import Progress
 
 MAX_ROWS = 24
@@ -23,10 +25,18 @@ PLAIN_PERIOD = 15.0
 
 
 class TeacherDisplay:
-    """A progress bar on a terminal, a line now and then elsewhere. A context manager."""
+    """A progress bar on a terminal, a line now and then elsewhere, and TensorBoard scalars.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    A context manager.
+
+    Args:
+        console: where to draw.
+        events: where the scalars go, if it is a local folder.
+    """
+
+    def __init__(self, console: Console, events: Storage) -> None:
+        self.console, self.events = console, events
+        self._writer: SummaryWriter | None = None
         self.bars = Bars(
             TextColumn("[bold]teacher"),
             BarColumn(),
@@ -47,9 +57,12 @@ class TeacherDisplay:
     def __exit__(self, *exception: object) -> None:
         if self.console.is_terminal:
             self.bars.stop()
+        if self._writer is not None:
+            self._writer.close()
 
     def progress(self, progress: Progress) -> None:
-        """Advance the bar."""
+        """Advance the bar and the curves."""
+        self._write(progress)
         loss = f"{progress.scalars['loss']:.3f} nats/dim"
         if self.console.is_terminal:
             if self._task is None:
@@ -61,9 +74,18 @@ class TeacherDisplay:
             self._said = now
             self.console.print(f"teacher {progress.updates}/{progress.total} updates, {loss}")
 
+    def _write(self, progress: Progress) -> None:
+        if self._writer is None and self.events.local_path is not None:
+            self._writer = SummaryWriter(str(self.events.local_path))
+        if self._writer is None:
+            return
+        validation = progress.evaluation.metrics if progress.evaluation else {}
+        for name, value in (progress.scalars | validation).items():
+            self._writer.add_scalar(f"teacher/{name}", value, progress.updates)
+
     def stage(self, text: str) -> None:
-        """Say what is built next."""
-        self.console.print(f"preparing {text}")
+        """Say what is built next, or what is wrong with what was there."""
+        self.console.print(text)
 
 
 @dataclass

@@ -99,6 +99,8 @@ def print_results(
     console.print(table)
     if ranked:
         _print_floors(console, ranked[0])
+    if len(records) < plan.total:
+        console.print(f"{plan.total - len(records)} trial(s) have no record that can be read")
     for record in records:
         if record.status == "failed":
             console.print(f"[red]{record.trial} failed[/]: {record.cause}")

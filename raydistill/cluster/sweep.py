@@ -127,7 +127,7 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
 
 
 def _prepare(plan: Plan, place: TrialPlace, cluster: Cluster, console: Console) -> Prepared:
-    with TeacherDisplay(console) as display:
+    with TeacherDisplay(console, place.sweep.child("teacher")) as display:
         return prepare_assets(plan.base, place, cluster, display.progress, display.stage)
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+import tyro
+
+from raydistill.cluster.sweep import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "sweeps" / "noise_injection.py"
@@ -21,6 +29,30 @@ class Finished:
     code: int
     output: str
     errors: str
+
+
+def load_script() -> ModuleType:
+    """The noise-injection script as a module."""
+    spec = importlib.util.spec_from_file_location("noise_injection", SWEEP)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["noise_injection"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_here(*arguments: str) -> Finished:
+    """Run the sweep's main() in this process, whose Ray serves several sweeps in turn."""
+    script = load_script()
+    settings = tyro.cli(script.NoiseInjectionSettings, args=[*SMOKE, *arguments])
+    output, errors, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            main(settings, script.question(settings))
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    return Finished(code, output.getvalue(), errors.getvalue())
 
 
 def start_sweep(*arguments: str) -> subprocess.Popen[str]:

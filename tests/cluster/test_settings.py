@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,15 +7,9 @@ import pytest
 
 from raydistill.cluster.settings import make_plan, saved_settings, settle, with_fields
 from raydistill.config import ConfigError, TrialConfig
-from tests.cluster.scripts import SWEEP
+from tests.cluster.scripts import load_script
 
-spec = importlib.util.spec_from_file_location("noise_injection", SWEEP)
-assert spec is not None
-assert spec.loader is not None
-noise_injection = importlib.util.module_from_spec(spec)
-sys.modules["noise_injection"] = noise_injection
-spec.loader.exec_module(noise_injection)
-
+noise_injection = load_script()
 SETTINGS = noise_injection.NoiseInjectionSettings(preset="smoke")
 
 

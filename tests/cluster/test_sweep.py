@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import pytest
+import ray
 from PIL import Image
 
 from raydistill.cluster.search import open_study
-from tests.cluster.scripts import ROOT, results, run_sweep, trials
+from tests.cluster.scripts import ROOT, results, run_here, run_sweep, trials
 
 pytestmark = pytest.mark.ray
 
@@ -21,7 +22,8 @@ FEW = ("--num-samples", "4", "--set", "budget.updates=80")
 def sweep(storage):
     finished = run_sweep("--storage-path", str(storage), "--name", "one", *FEW)
     assert finished.code == 0, finished.errors
-    return finished
+    yield finished
+    ray.shutdown()
 
 
 def test_it_prints_teacher_table_best_and_where_to_look(sweep):
@@ -65,7 +67,7 @@ def test_the_study_holds_the_validation_values(sweep, storage):
 
 
 def test_again_it_finds_the_teacher_and_gets_the_same_to_the_last_bit(sweep, storage):
-    finished = run_sweep(
+    finished = run_here(
         "--storage-path", str(storage), "--name", "again", "--max-concurrent-trials", "1", *FEW
     )
     assert finished.code == 0, finished.errors
@@ -103,7 +105,7 @@ def test_running_from_a_config_gives_the_same_trial(sweep, storage):
 )
 def test_refusals_come_before_any_work(sweep, storage, arguments, words):
     before = sorted(path.name for path in storage.iterdir())
-    finished = run_sweep("--storage-path", str(storage), *arguments)
+    finished = run_here("--storage-path", str(storage), *arguments)
     assert finished.code == 2
     message = finished.errors.strip().splitlines()[-1]
     for word in words:
@@ -113,14 +115,14 @@ def test_refusals_come_before_any_work(sweep, storage, arguments, words):
 
 
 def test_a_dry_run_leaves_nothing(tmp_path):
-    finished = run_sweep("--storage-path", str(tmp_path / "new"), "--dry-run")
+    finished = run_here("--storage-path", str(tmp_path / "new"), "--dry-run")
     assert finished.code == 0
     assert "6 trials" in finished.output
     assert not (tmp_path / "new").exists()
 
 
 def test_a_diverging_trial_fails_with_its_cause_and_the_sweep_goes_on(sweep, storage):
-    finished = run_sweep(
+    finished = run_here(
         "--storage-path", str(storage), "--name", "diverging", "--search", "grid",
         "--noise-levels", "0", "--l1-weights", "0", "1",
         "--set", "optimiser.learning_rate=1e18", "--set", "budget.updates=40",
@@ -140,7 +142,7 @@ def test_a_damaged_teacher_is_reported_and_rebuilt(sweep, storage):
     original = bytes(content)
     content[len(content) // 2] ^= 0xFF
     weights.write_bytes(content)
-    finished = run_sweep("--storage-path", str(storage), "--name", "rebuilt", *FEW)
+    finished = run_here("--storage-path", str(storage), "--name", "rebuilt", *FEW)
     assert finished.code == 0, finished.errors
     assert "is damaged" in finished.output + finished.errors
     assert "trained; assets ready" in finished.output

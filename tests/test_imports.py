@@ -1,0 +1,53 @@
+"""The floors of the house: nothing below `raydistill.cluster` knows Ray, records need no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+WALK = """
+import importlib, json, pkgutil, sys
+import raydistill
+
+names = [
+    module.name
+    for module in pkgutil.walk_packages(
+        raydistill.__path__, "raydistill.", onerror=lambda name: None
+    )
+    if not module.name.startswith("raydistill.cluster")
+]
+for name in names:
+    importlib.import_module(name)
+loaded = sorted(name for name in sys.modules if name.split(".")[0] == "ray")
+print(json.dumps([names, loaded]))
+"""
+
+LIGHT = """
+import sys
+import raydistill.record, raydistill.storage, raydistill.config_base
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "ray")))
+"""
+
+
+def said(code: str) -> str:
+    """What a fresh interpreter prints."""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def test_nothing_below_the_cluster_imports_ray() -> None:
+    # Walking imports the packages themselves, `raydistill.cluster` too: it must be empty of Ray.
+    names, loaded = json.loads(said(WALK))
+    assert loaded == []
+    assert {
+        "raydistill.trial",
+        "raydistill.training",
+        "raydistill.tasks.image",
+        "raydistill.teachers.pixelcnn_cache",
+        "raydistill.metrics.images",
+    } <= set(names)
+
+
+def test_records_and_storage_need_no_torch() -> None:
+    assert said(LIGHT) == "[]"

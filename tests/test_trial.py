@@ -1,0 +1,352 @@
+"""A trial from configuration to record: a function of its configuration, whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from raydistill.config import TrialConfig, parse_trial, parse_trial_json
+from raydistill.record import Record, parse_record
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.training import CHECKPOINT, Progress
+from raydistill.trial import TrialRun, fail_trial, read_record, run_trial
+from tests.helpers import merge
+
+FLOW = {"kind": "pixelcnn_flow", "channels": 4, "blocks": 1, "stages": 1}
+RESNET = {"kind": "resnet", "channels": 8, "blocks": 1, "patch": 2}
+
+DIVERGING = {"learning_rate": 1e6, "warmup": 0, "decay": "constant"}
+
+
+def run(values: dict[str, Any] | TrialConfig, folder: Path, store: Store, **options: Any) -> Record:
+    config = values if isinstance(values, TrialConfig) else parse_trial(values)
+    return run_trial(config, TrialRun(folder.name, Storage.open(folder), store, **options))
+
+
+def results(record: Record) -> list[tuple[int, str, dict[str, str]]]:
+    """The evaluations with every bit of their numbers, NaN equal to NaN."""
+    return [
+        (e.updates, e.split, {name: value.hex() for name, value in e.metrics.items()})
+        for e in record.history
+    ]
+
+
+class InterruptionError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def interrupt(values: dict[str, Any], folder: Path, store: Store, at: int) -> None:
+    """Run a trial until it reports update `at`."""
+
+    def report(progress: Progress) -> None:
+        if progress.updates >= at:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        run(values, folder, store, on_progress=report)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    smoke_values: dict[str, Any], store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Record, Path]:
+    """One trial, run to its end, with its folder."""
+    folder = tmp_path_factory.mktemp("trials") / "reference"
+    return run(smoke_values, folder, store), folder
+
+
+@pytest.mark.parametrize(
+    ("objective", "student"),
+    [
+        ({"kind": "reverse_kl"}, FLOW),
+        ({"kind": "z_reconstruction", "l1_weight": 0.5}, RESNET),
+        ({"kind": "z_reconstruction"}, FLOW),
+        ({"kind": "x_reconstruction", "noise_level": 0.7, "l1_weight": 0.5}, RESNET),
+        ({"kind": "x_reconstruction"}, FLOW),
+        ({"kind": "oracle", "noise_level": 0.3}, RESNET),
+    ],
+    ids=str,
+)
+def test_every_objective_trains_a_student_that_admits_it(
+    objective: dict[str, Any],
+    student: dict[str, Any],
+    smoke_values: dict[str, Any],
+    store: Store,
+    tmp_path: Path,
+) -> None:
+    values = merge(smoke_values, {"objective": objective, "student": student})
+    progress: list[Progress] = []
+    record = run(values, tmp_path / "trial", store, on_progress=progress.append)
+    assert (record.status, record.cause) == ("finished", "")
+    assert [(e.updates, e.split) for e in record.history] == [
+        (6, "validation"),
+        (12, "validation"),
+        (12, "test"),
+    ]
+    metrics = record.metrics("test")
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert metrics.keys() == record.metrics("validation").keys()
+    assert ("reverse_kl" in metrics) == (student is FLOW)
+    # Judged at the deviation of what it was trained on: another figure only if noise was added.
+    noisy = objective.get("noise_level", 0.0) > 0.0
+    assert (metrics["classifier_fd_matched"] != metrics["classifier_fd"]) == noisy
+    assert [p.updates for p in progress] == [4, 6, 8, 12]
+    assert all(math.isfinite(p.scalars["loss"]) for p in progress)
+
+
+def test_reverse_kl_training_lowers_the_reverse_kl(
+    smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    budget = {"updates": 60, "evaluate_every": 60, "checkpoint_every": 60}
+    changes = {"objective": {"kind": "reverse_kl"}, "student": FLOW, "budget": budget}
+    values = merge(smoke_values, changes | {"optimiser": {"learning_rate": 0.01, "warmup": 0}})
+    record = run(values, tmp_path / "trial", store)
+    untrained = merge(values, {"budget": {"updates": 1}})
+    before = run(untrained, tmp_path / "untrained", store).metrics("test")
+    after = record.metrics("test")
+    assert after["reverse_kl"] < before["reverse_kl"] - 0.05
+    assert after["reverse_kl"] > 0.0  # a divergence: the estimate's error is far smaller
+
+
+def test_folder_holds_all_that_a_trial_leaves(
+    finished: tuple[Record, Path], smoke: TrialConfig
+) -> None:
+    record, folder = finished
+    assert parse_trial_json((folder / "config.json").read_text()) == smoke
+    assert parse_record((folder / "record.json").read_text()) == record
+    assert read_record(Storage.open(folder)) == record
+    assert record.config == smoke.model_dump(mode="json")
+    assert record.trial == "reference"
+    assert len(record.teacher) == 16
+    assert record.spent.updates == 12
+    assert record.spent.train_seconds > 0.0
+    assert (record.spent.device, record.spent.workers) == ("cpu", 1)
+    assert {"samples", "reconstructions", "teacher", "data"} <= record.artefacts.keys()
+    for path in record.artefacts.values():
+        with Image.open(folder / path) as picture:
+            assert picture.format == "PNG"
+            picture.load()
+            assert min(picture.size) > 8 * 8
+            assert picture.getextrema()[0] < picture.getextrema()[1]  # something is on it
+    tensors = safetensors.torch.load_file(folder / CHECKPOINT)
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    assert [p.name for p in folder.rglob("*.partial")] == []
+
+
+def test_tensorboard_has_training_and_evaluations(finished: tuple[Record, Path]) -> None:
+    record, folder = finished
+    events = EventAccumulator(str(folder / "events")).Reload()
+    tags = events.Tags()
+    assert [e.step for e in events.Scalars("training/loss")] == [4, 6, 8, 12]
+    for split in ("validation", "test"):
+        for name, value in record.metrics(split).items():
+            assert events.Scalars(f"{split}/{name}")[-1].value == pytest.approx(value, rel=1e-5)
+    assert set(record.artefacts) <= set(tags["images"])
+
+
+def test_references_are_floors_of_the_same_metrics(finished: tuple[Record, Path]) -> None:
+    record, _ = finished
+    for name in ("teacher_test", "train_test", "teacher_validation", "train_validation"):
+        floors = record.reference[name]
+        assert floors["classifier_fd"] > 0.0
+        assert floors.keys() & record.metrics("test").keys() >= {"classifier_fd", "class_entropy"}
+    # Real data is nearer to real data than a barely trained student.
+    floor = record.reference["train_test"]["classifier_fd"]
+    assert floor < record.metrics("test")["classifier_fd"]
+    bits = record.reference["bits_per_dimension"]
+    assert 0.0 < bits["teacher"] < math.log2(17)
+
+
+def test_same_trial_elsewhere_has_the_same_metrics(
+    finished: tuple[Record, Path], smoke_values: dict[str, Any], tmp_path: Path
+) -> None:
+    """Another folder and an empty store: teacher, pairs and classifier are made anew."""
+    torch.manual_seed(99)
+    fresh = Store(Storage.open(tmp_path / "store"))
+    record = run(smoke_values, tmp_path / "trial", fresh)
+    assert record.teacher == finished[0].teacher
+    assert results(record) == results(finished[0])
+    assert record.reference == finished[0].reference
+    for name in finished[0].artefacts.values():
+        assert (tmp_path / "trial" / name).read_bytes() == (finished[1] / name).read_bytes()
+
+
+def test_other_seed_has_other_metrics(
+    finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    record = run(merge(smoke_values, {"seed": 1}), tmp_path / "trial", store)
+    assert record.metrics("test") != finished[0].metrics("test")
+    assert record.reference == finished[0].reference
+
+
+def test_run_from_the_written_config_is_the_same_trial(
+    finished: tuple[Record, Path], store: Store
+) -> None:
+    """From another process, which has nothing but the file and the storage path."""
+    root = store.storage.local_path
+    assert root is not None
+    command = [sys.executable, "-m", "raydistill", str(finished[1] / "config.json")]
+    options = ["--storage-path", str(root.parent), "--name", "rerun"]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    record = read_record(Storage.open(root.parent / "rerun"))
+    assert record is not None
+    assert record.status == "finished"
+    assert results(record) == results(finished[0])
+    config = (finished[1] / "config.json").read_bytes()
+    assert (root.parent / "rerun" / "config.json").read_bytes() == config
+
+
+def test_interrupted_trial_continues_to_the_same_record(
+    finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    for at in (4, 8):
+        interrupt(smoke_values, tmp_path / "trial", store, at)
+        left = read_record(Storage.open(tmp_path / "trial"))
+        assert left is not None
+        assert left.status == "running"
+    record = run(smoke_values, tmp_path / "trial", store)
+    assert record.status == "finished"
+    assert results(record) == results(finished[0])
+
+
+def test_finished_record_is_returned_without_retraining(
+    finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished[1].rglob("*")}
+
+    def report(progress: Progress) -> None:
+        pytest.fail("trained again")
+
+    assert run(smoke_values, finished[1], store, on_progress=report) == finished[0]
+    assert {path: path.stat().st_mtime_ns for path in finished[1].rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "done"),
+    [
+        ({"objective": {"kind": "x_reconstruction", "l1_weight": 1.0}}, True),
+        ({"objective": {"kind": "x_reconstruction", "l1_weight": 1.0}}, False),
+        ({"student": RESNET}, True),
+        ({"pairs": {"data_copies": 2}}, True),
+        ({"evaluation": {"samples": 60}}, True),
+    ],
+    ids=str,
+)
+def test_folder_of_another_configuration_is_not_continued(
+    change: dict[str, Any],
+    done: bool,
+    finished: tuple[Record, Path],
+    smoke_values: dict[str, Any],
+    store: Store,
+    tmp_path: Path,
+) -> None:
+    """A record is a function of its configuration, not of what the folder held before."""
+    changed = merge(smoke_values, change)
+    alone = run(changed, tmp_path / "alone", store)
+    if done:
+        shutil.copytree(finished[1], tmp_path / "used")
+    else:
+        interrupt(smoke_values, tmp_path / "used", store, 8)
+    record = run(changed, tmp_path / "used", store)
+    assert record.config == parse_trial(changed).model_dump(mode="json")
+    assert results(record) == results(alone)
+
+
+@pytest.mark.parametrize(
+    ("objective", "student"),
+    [
+        ({"kind": "reverse_kl"}, FLOW),
+        ({"kind": "z_reconstruction"}, RESNET),
+        ({"kind": "x_reconstruction"}, RESNET),
+        ({"kind": "oracle"}, FLOW),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("every", [1, 6])
+def test_diverging_trial_fails_with_a_cause_and_no_exception(
+    every: int,
+    objective: dict[str, Any],
+    student: dict[str, Any],
+    smoke_values: dict[str, Any],
+    store: Store,
+    tmp_path: Path,
+) -> None:
+    """Also if it is evaluated between the update that broke it and the loss that shows it."""
+    budget = {"evaluate_every": every, "checkpoint_every": every}
+    changes = {"objective": objective, "student": student, "budget": budget}
+    values = merge(smoke_values, changes) | {"optimiser": DIVERGING}
+    record = run(values, tmp_path / "trial", store)
+    assert record.status == "failed"
+    assert "learning_rate" in record.cause
+    assert "\n" not in record.cause
+    assert record.metrics("test") == {}
+    written = read_record(Storage.open(tmp_path / "trial"))
+    assert written is not None
+    assert written.to_json() == record.to_json()  # as text: NaN is not equal to itself
+    # What is there is not trained again on the next call.
+    assert run(values, tmp_path / "trial", store).to_json() == record.to_json()
+
+
+def test_trial_whose_samples_are_not_finite_fails(
+    smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    """The last update breaks the student, and no later loss shows it: the evaluation must."""
+    values = merge(smoke_values, {"budget": {"updates": 1, "evaluate_every": 1}})
+    values["optimiser"] = DIVERGING | {"learning_rate": 1e20}
+    record = run(values, tmp_path / "trial", store)
+    assert record.status == "failed"
+    assert record.cause
+
+
+def test_own_student_and_teacher_run_as_any_other(
+    smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    values = merge(
+        smoke_values,
+        {
+            "student": {"kind": "tests.test_config:OwnStudentConfig", "gain": 1.5},
+            "teacher": {
+                "model": {"kind": "tests.test_config:OwnTeacherConfig"},
+                "budget": {"updates": 20, "evaluate_every": 20},
+            },
+            "objective": {"kind": "oracle"},
+        },
+    )
+    record = run(values, tmp_path / "trial", store)
+    assert record.status == "finished"
+    assert record.config["student"]["gain"] == 1.5
+    again = run(json.loads((tmp_path / "trial" / "config.json").read_text()), tmp_path / "b", store)
+    assert results(again) == results(record)
+
+
+def test_program_error_is_recorded_with_its_place(smoke: TrialConfig, tmp_path: Path) -> None:
+    folder = Storage.open(tmp_path)
+    try:
+        raise KeyError("missing")
+    except KeyError as error:
+        record = fail_trial(smoke, folder, "trial", error)
+    assert record.status == "failed"
+    assert "KeyError" in record.cause
+    assert "missing" in record.cause
+    assert "test_trial.py:" in record.cause
+    assert read_record(folder) == record
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"schema_version": 99}'])
+def test_unreadable_record_is_none(content: bytes, tmp_path: Path) -> None:
+    folder = Storage.open(tmp_path)
+    assert read_record(folder) is None
+    folder.write("record.json", content)
+    assert read_record(folder) is None
