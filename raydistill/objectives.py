@@ -7,11 +7,9 @@ data for x-reconstruction and decoded from the prior for oracle prediction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -35,14 +33,6 @@ class Batch:
     z: Tensor
     x: Tensor | None = None
     noise: Tensor | None = None
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Apply a function to every tensor."""
-        return Batch(
-            function(self.z),
-            None if self.x is None else function(self.x),
-            None if self.noise is None else function(self.noise),
-        )
 
 
 @dataclass(frozen=True)
@@ -220,9 +210,3 @@ class DistillationLoss(nn.Module):
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
         return self._objective(batch, self._teacher[0], self.student)
-
-
-def noised(z: Tensor, noise_level: float, generator: torch.Generator) -> Tensor:
-    """z + noise_level * N(0, I): what a noise-trained student is given."""
-    noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
-    return z + noise_level * noise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from raydistill.config import DataConfig, TrialConfig, parse_trial
+from raydistill.config import TrialConfig, parse_trial
+from raydistill.data.images import DATA_SETS
 
 Preset = Literal["smoke", "small", "paper"]
 
@@ -61,7 +62,8 @@ def _small(dataset: str | None) -> Values:
 
 def _paper(dataset: str | None) -> Values:
     name = dataset or "mnist"
-    data = DataConfig(name=name, size=28).model_dump()
+    source = DATA_SETS.get(name)
+    data = {"name": name, "size": min(28, source.side) if source else 28}
     # Section 4.1.2: 100 epochs of 60,000 images in batches of 64, Adam 5e-4, decay 0.95 an epoch.
     epoch = 60_000 // 64
     optimiser = {

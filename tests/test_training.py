@@ -148,8 +148,10 @@ def interrupt_draw(job: Job, at: int) -> Job:
     return replace(job, draw=draw)
 
 
-@pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("at", [1, 4, 11, 18, 30])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [*(("regression", at) for at in (1, 4, 11, 18, 30)), ("distillation", 4), ("distillation", 18)],
+)
 def test_resumed_run_equals_the_uninterrupted_one(
     name: str, at: int, whole: Whole, tmp_path: Path
 ) -> None:
@@ -210,6 +212,17 @@ def test_other_seeds_and_names_are_other_runs(tmp_path: Path) -> None:
         for index, changes in enumerate(({}, {"seed": 4}, {"name": "teacher"}))
     ]
     assert len(set(norms)) == 3
+
+
+def test_every_update_draws_a_batch_of_its_own(tmp_path: Path) -> None:
+    job, batches = regression(), []
+
+    def draw(random: torch.Generator, share: slice) -> Tensor:
+        batches.append(job.draw(random, share))
+        return batches[-1]
+
+    run(replace(job, draw=draw), tmp_path)
+    assert len({batch.numpy().tobytes() for batch in batches}) == len(batches) == 30
 
 
 def test_finished_run_is_not_trained_again(tmp_path: Path) -> None:
@@ -499,13 +512,14 @@ def train_as_one_of_two(rank: int, folder: str) -> None:
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
     )
     storage, workers = Storage.open(folder).child("shared"), Workers(rank, 2)
+    seen: list[Progress] = []
+    options = {"workers": workers, "on_progress": seen.append}
     job = replace(distillation(), budget=SHORT)
-    try:
-        train(interrupt_draw(job, 7), CPU, storage, workers=workers)
-    except InterruptionError:
-        torch.distributed.barrier()
-    job, seen = replace(distillation(), budget=SHORT), []
-    outcome = train(job, CPU, storage, workers=workers, on_progress=seen.append)
+    with pytest.raises(InterruptionError):
+        train(interrupt_draw(job, 10), CPU, storage, **options)
+    torch.distributed.barrier()
+    job = replace(distillation(), budget=SHORT)
+    outcome = train(job, CPU, storage, **options)
     storage.child(str(rank)).write("weights", safetensors.torch.save(contiguous(job)))
     said = {
         "reported": [p.updates for p in seen],
@@ -530,6 +544,7 @@ def test_two_workers_match_one(tmp_path: Path) -> None:
         moved = max(moved, float((expected - before[name]).abs().max()))
     assert moved > 0.05  # the tolerance is far below what training did
     first, second = (json.loads(shared.child(str(r)).read("said")) for r in (0, 1))
-    assert first["reported"] == second["reported"] == [6, 8, 12]
-    assert first["evaluated"] == [6, 12]  # by the first worker, with what it had before
+    assert first["reported"] == second["reported"] == [4, 6, 8, 12]
+    # The first worker alone evaluates; the second has what the checkpoint told it.
+    assert (first["evaluated"], second["evaluated"]) == ([6, 12], [6])
     assert first["norms"] == pytest.approx([e.metrics["norm"] for e in outcome.history], rel=1e-5)

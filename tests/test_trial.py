@@ -72,7 +72,6 @@ def finished(
     [
         ({"kind": "reverse_kl"}, FLOW),
         ({"kind": "z_reconstruction", "l1_weight": 0.5}, RESNET),
-        ({"kind": "z_reconstruction"}, FLOW),
         ({"kind": "x_reconstruction", "noise_level": 0.7, "l1_weight": 0.5}, RESNET),
         ({"kind": "x_reconstruction"}, FLOW),
         ({"kind": "oracle", "noise_level": 0.3}, RESNET),
@@ -109,9 +108,9 @@ def test_every_objective_trains_a_student_that_admits_it(
 def test_reverse_kl_training_lowers_the_reverse_kl(
     smoke_values: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
-    budget = {"updates": 60, "evaluate_every": 60, "checkpoint_every": 60}
+    budget = {"updates": 25, "evaluate_every": 25, "checkpoint_every": 25}
     changes = {"objective": {"kind": "reverse_kl"}, "student": FLOW, "budget": budget}
-    values = merge(smoke_values, changes | {"optimiser": {"learning_rate": 0.01, "warmup": 0}})
+    values = merge(smoke_values, changes | {"optimiser": {"learning_rate": 0.03, "warmup": 0}})
     record = run(values, tmp_path / "trial", store)
     untrained = merge(values, {"budget": {"updates": 1}})
     before = run(untrained, tmp_path / "untrained", store).metrics("test")
@@ -183,12 +182,18 @@ def test_same_trial_elsewhere_has_the_same_metrics(
         assert (tmp_path / "trial" / name).read_bytes() == (finished[1] / name).read_bytes()
 
 
-def test_other_seed_has_other_metrics(
+def test_other_seed_has_other_batches(
     finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
-    record = run(merge(smoke_values, {"seed": 1}), tmp_path / "trial", store)
-    assert record.metrics("test") != finished[0].metrics("test")
-    assert record.reference == finished[0].reference
+    """Seen on a student whose first weights do not depend on the seed."""
+    student = {"kind": "tests.test_config:OwnStudentConfig"}
+    first, second = (
+        run(merge(smoke_values, {"student": student, "seed": seed}), tmp_path / str(seed), store)
+        for seed in (0, 1)
+    )
+    assert first.metrics("test") != second.metrics("test")
+    # What students are compared by does not depend on it.
+    assert first.reference == second.reference == finished[0].reference
 
 
 def test_run_from_the_written_config_is_the_same_trial(
@@ -240,7 +245,6 @@ def test_finished_record_is_returned_without_retraining(
         ({"objective": {"kind": "x_reconstruction", "l1_weight": 1.0}}, False),
         ({"student": RESNET}, True),
         ({"pairs": {"data_copies": 2}}, True),
-        ({"evaluation": {"samples": 60}}, True),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ import difflib
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import optuna
@@ -266,8 +266,3 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
-
-
-def describe(settings: SweepSettings) -> dict[str, Any]:
-    """The settings as a dictionary, for the log."""
-    return asdict(settings)

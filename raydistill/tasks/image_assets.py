@@ -101,11 +101,6 @@ def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]
     }
 
 
-def find_teacher(training: TeacherTraining, data: ImageData, store: Store) -> bool:
-    """Whether the store holds this teacher, whole."""
-    return store.find("teachers", teacher_recipe(training, data)) is not None
-
-
 def get_teacher(
     training: TeacherTraining,
     data: ImageData,
