@@ -11,7 +11,7 @@ from rich.table import Table
 
 from raydistill.cluster.assets import Prepared
 from raydistill.cluster.display import point_text
-from raydistill.cluster.runtime import Cluster, Resources
+from raydistill.cluster.runtime import Resources
 from raydistill.cluster.settings import Plan
 from raydistill.record import Record
 from raydistill.storage import Storage
@@ -76,7 +76,7 @@ def print_prepared(console: Console, prepared: Prepared, seconds: float) -> None
 
 
 def print_results(
-    console: Console, plan: Plan, folder: Storage, records: tuple[Record, ...], cluster: Cluster
+    console: Console, plan: Plan, folder: Storage, records: tuple[Record, ...]
 ) -> None:
     """The ranked table, the best configuration, the pictures and the dashboards."""
     metric = plan.question.metric
@@ -113,8 +113,6 @@ def print_results(
     root, _, name = folder.uri.rpartition("/")
     console.print(f"report:     python analysis/report.py {root} --name {name}")
     console.print(f"dashboards: make dashboard STORAGE={root} NAME={name}")
-    if cluster.dashboard:
-        console.print(f"            Ray, while it runs: http://{cluster.dashboard}")
 
 
 def _print_floors(console: Console, record: Record) -> None:

@@ -114,6 +114,8 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
     root.check_writable()
     cluster = connect(settings.address)
     check_fits(cluster, resources)
+    if cluster.dashboard:
+        console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
     with _only_driver(folder, name):
         folder.write(SWEEP_FILE, plan.to_json().encode())
         place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
@@ -122,7 +124,7 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
         print_prepared(console, prepared, time.monotonic() - began)
         complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
         records = sweep_records(folder)
-        print_results(console, plan, folder, records, cluster)
+        print_results(console, plan, folder, records)
         return SweepResult(folder, records, complete, prepared.teacher_found)
 
 
