@@ -8,4 +8,6 @@ from pydantic import BaseModel, ConfigDict
 class FrozenConfig(BaseModel):
     """A validated, immutable configuration node."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )

@@ -118,7 +118,9 @@ def parse_record(text: str) -> Record:
         )
         values["reference"] = {k: _numbers(v) for k, v in values["reference"].items()}
         return Record(**values)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except RecordError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"not a record: {error!r}") from error
 
 

@@ -7,6 +7,7 @@ how to check itself against the data and how to build its model; nothing else ne
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any, TypeVar
 
 from raydistill.students.base import StudentConfig
@@ -47,9 +48,9 @@ def _resolve(field: str, value: Any, table: dict[str, str], base: type[Config]) 
     module_name, _, class_name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name) if class_name else None
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         found = None
-    if not (isinstance(found, type) and issubclass(found, base)):
+    if not (isinstance(found, type) and issubclass(found, base)) or inspect.isabstract(found):
         raise ValueError(
             f"{field}.kind: {kind!r} is unknown; choose one of {', '.join(table)}, or give "
             f"module:Class of a {base.__name__} of your own"

@@ -7,6 +7,7 @@ import posixpath
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 from pyarrow import fs
 
@@ -32,6 +33,8 @@ class Storage:
             StorageError: the URI's scheme is unknown.
         """
         text = os.fspath(location)
+        if text.startswith("file://"):  # a local folder, with all that only those have
+            text = unquote(urlparse(text).path)
         if "://" not in text:
             return Storage(str(Path(text).expanduser().resolve()))
         storage = Storage(text.rstrip("/"))

@@ -89,11 +89,8 @@ class Store:
                 {name: tensor.detach().cpu().contiguous() for name, tensor in built.tensors.items()}
             )
             folder.write(TENSORS, content)
-            description = {
-                "recipe": recipe,
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "info": built.info,
-            }
+            description: dict[str, Any] = {"recipe": recipe, "info": built.info}
+            description["sha256"] = _checksum(content, description)
             folder.write(INFO, json.dumps(description, indent=1).encode())
             folder.delete(WORK)
         return Asset(key, safetensors.torch.load(content), built.info, found=False)
@@ -109,12 +106,18 @@ class Store:
         try:
             description = json.loads(folder.read(INFO))
             content = folder.read(TENSORS)
-            if hashlib.sha256(content).hexdigest() != description["sha256"]:
+            if _checksum(content, description) != description["sha256"]:
                 raise _DamagedError("its checksum does not match")
             return Asset(key, safetensors.torch.load(content), description["info"], found=True)
-        except (OSError, ValueError, KeyError, SafetensorError, _DamagedError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError, _DamagedError) as error:
             logger.warning("%s/%s is damaged (%s); it will be built again", kind, key, error)
             return None
+
+
+def _checksum(content: bytes, description: dict[str, Any]) -> str:
+    """Of the tensors and of what is said about them: a changed figure is damage too."""
+    text = json.dumps([description["recipe"], description["info"]], sort_keys=True)
+    return hashlib.sha256(content + text.encode()).hexdigest()
 
 
 def recipe_key(recipe: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -109,6 +110,7 @@ class Job:
             validation split.
         optimiser, budget, seed: how.
         name: what the seed is for, so that a teacher and a student never share a stream.
+        identity: whatever else a checkpoint must share with the job that continues it.
     """
 
     module: nn.Module
@@ -118,6 +120,7 @@ class Job:
     budget: BudgetConfig
     seed: int
     name: str
+    identity: str = ""
 
 
 @dataclass
@@ -236,9 +239,14 @@ def _save(job: Job, optimiser: torch.optim.Optimizer, state: _State, folder: Sto
     tensors = {f"module.{name}": value for name, value in job.module.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in slots.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     content = safetensors.torch.save(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        metadata={"state": json.dumps(asdict(state)), "job": _identity(job)},
+        tensors,
+        metadata={
+            "state": json.dumps(asdict(state)),
+            "job": _identity(job),
+            "sha256": _digest(tensors),
+        },
     )
     folder.write(CHECKPOINT, content)
 
@@ -252,9 +260,10 @@ def _load(
     try:
         tensors = safetensors.torch.load(content)
         metadata = _metadata(content)
+        saved_job, saved_state, digest = metadata["job"], metadata["state"], metadata["sha256"]
     except (SafetensorError, ValueError, KeyError):
         return _State()  # writes are atomic, so this is damage from outside: start again
-    if metadata["job"] != _identity(job):
+    if saved_job != _identity(job) or digest != _digest(tensors):
         return _State()
     strip = len("module.")
     job.module.load_state_dict(
@@ -266,7 +275,7 @@ def _load(
             _, index, slot = name.split(".")
             slots.setdefault(int(index), {})[slot] = value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
-    values = json.loads(metadata["state"])
+    values = json.loads(saved_state)
     values["history"] = [Evaluation(**evaluation) for evaluation in values["history"]]
     return _State(**values)
 
@@ -278,8 +287,24 @@ def _metadata(content: bytes) -> dict[str, str]:
     return header["__metadata__"]
 
 
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """A hash of all weights and slots: safetensors itself would not notice a flipped bit."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _identity(job: Job) -> str:
     """What a checkpoint must share with the job that continues it."""
     return json.dumps(
-        [job.name, job.seed, job.optimiser.model_dump(), job.budget.model_dump()], sort_keys=True
+        [
+            job.name,
+            job.seed,
+            job.optimiser.model_dump(),
+            job.budget.model_dump(),
+            job.identity,
+            {name: list(value.shape) for name, value in job.module.state_dict().items()},
+        ],
+        sort_keys=True,
     )

@@ -96,18 +96,19 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         config.budget,
         config.seed,
         "student",
+        config.to_json(),
     )
     began = time.time()
     try:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
+        if book is None:
+            return _blank(config, run, task.trained.key)
+        result = Evaluation(config.budget.updates, "test", task.evaluate(student, config, "test"))
     except TrainingDivergedError as error:
         record = _blank(config, run, task.trained.key)
         if book is not None:
             record = book.fail(str(error))
         return record
-    if book is None:
-        return _blank(config, run, task.trained.key)
-    result = Evaluation(config.budget.updates, "test", task.evaluate(student, config, "test"))
     spent = Spent(
         config.budget.updates,
         outcome.train_seconds,

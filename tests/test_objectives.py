@@ -24,7 +24,6 @@ from raydistill.objectives import (
     ZReconstruction,
     ZReconstructionConfig,
     distance,
-    noised,
     objective_class,
 )
 from raydistill.students.base import Student
@@ -232,13 +231,6 @@ def test_noise_of_the_stated_deviation_reaches_the_student(
     torch.testing.assert_close(codes, batch.z, rtol=1e-3, atol=1e-3)
 
 
-def test_noised_adds_noise_of_the_stated_deviation() -> None:
-    z = torch.zeros(200, 100, dtype=torch.float64)
-    noisy = noised(z, 0.5, torch.Generator().manual_seed(1))
-    assert float(noisy.std()) == pytest.approx(0.5, abs=0.01)
-    assert torch.equal(noised(z, 0.0, torch.Generator()), z)
-
-
 def test_every_objective_configuration_has_a_class() -> None:
     union, *_ = get_args(ObjectiveConfig)
     configs = get_args(union)
@@ -255,12 +247,3 @@ def test_every_objective_configuration_has_a_class() -> None:
         "oracle": "oracle pairs",
     }
     assert [found.needs_flow for found in classes] == [True, False, False, False]
-
-
-def test_batch_maps_what_it_has() -> None:
-    z, x = normal(2, 3), normal(2, 3, seed=1)
-    mapped = Batch(z, x).map(lambda tensor: 2.0 * tensor)
-    assert torch.equal(mapped.z, 2.0 * z)
-    assert mapped.x is not None
-    assert torch.equal(mapped.x, 2.0 * x)
-    assert mapped.noise is None

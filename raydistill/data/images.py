@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +113,13 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
     raw = DATA_SETS[name].load(root)
     values = torch.from_numpy(raw.values.astype(np.float32))
     values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
-    side = values.shape[-1]
+    source = DATA_SETS[name]
+    side = source.side
+    if tuple(values.shape[1:]) != (source.channels, side, side):
+        raise DataError(
+            f"data.root: the images of {name!r} in {root} are {tuple(values.shape[1:])} and not "
+            f"{(source.channels, side, side)}; fetch the files again"
+        )
     if size < side:
         values = F.interpolate(values, size=(size, size), mode="area").round_()
     labels = torch.from_numpy(raw.labels.astype(np.int64))
@@ -189,13 +198,17 @@ def _read_idx(folder: Path, stem: str, hint: str, dimensions: int) -> np.ndarray
         raise DataError(f"data.root: no {stem} or {stem}.gz in {folder}; {hint}")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"data.root: {path} cannot be read ({error}); {hint}") from error
     header = 4 + 4 * dimensions
-    shape = tuple(np.frombuffer(content[4:header], dtype=">i4").tolist())
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) != header + int(np.prod(shape)):
+    sizes = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else ()
+    if (
+        content[:4] != bytes([0, 0, 8, dimensions])
+        or not sizes
+        or len(content) != header + math.prod(sizes)
+    ):
         raise DataError(f"data.root: {path} is not a whole IDX file of unsigned bytes; {hint}")
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
 
 
 def _fashion_mnist(root: str | None) -> RawImages:

@@ -14,7 +14,9 @@ SQUEEZE = 1e-6
 def dequantise(values: Tensor, levels: int, generator: torch.Generator) -> Tensor:
     """Integer levels to (0, 1) with uniform noise inside each level; any shape, same device."""
     noise = torch.rand(values.shape, generator=generator, device=values.device, dtype=values.dtype)
-    return (values + noise) / levels
+    # In single precision 255 + 0.99999999 would round to the next level.
+    above = torch.nextafter(values + 1.0, values)
+    return torch.minimum(values + noise, above) / levels
 
 
 def to_logit(unit: Tensor) -> Tensor:

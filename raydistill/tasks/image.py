@@ -39,7 +39,7 @@ from raydistill.tasks.image_assets import (
     get_teacher,
     load_data,
 )
-from raydistill.training import Progress
+from raydistill.training import Progress, TrainingDivergedError
 
 GRID = 64
 """Images of one picture."""
@@ -283,7 +283,12 @@ def _array(values: Tensor) -> Array:
 
 
 def _in_parts(student: Student, z: Tensor) -> Tensor:
-    return torch.cat([student(part) for part in z.split(500)])
+    x = torch.cat([student(part) for part in z.split(500)])
+    if not bool(x.isfinite().all()):
+        raise TrainingDivergedError(
+            "the student's outputs are not finite; lower optimiser.learning_rate or optimiser.clip"
+        )
+    return x
 
 
 def _interleave(a: Tensor, b: Tensor) -> Tensor:

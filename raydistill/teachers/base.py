@@ -149,7 +149,7 @@ class Teacher(nn.Module, ABC):
 
     def _decode_sequential(self, z: Tensor) -> Tensor:
         """The reference: one full forward a dimension."""
-        x = torch.zeros_like(z)
+        x = torch.zeros_like(z, memory_format=torch.contiguous_format)
         flat = x.view(len(z), -1)
         for index in self.decoding_order().tolist():
             flat[:, index] = self.sweep(z, x).reshape(len(z), -1)[:, index]

@@ -183,7 +183,11 @@ def raster_order(image_shape: tuple[int, ...]) -> Tensor:
 def require_divisible(field: str, stages: int, image_shape: tuple[int, int, int]) -> None:
     """Raise ValueError unless the image can be halved `stages - 1` times."""
     _, height, width = image_shape
-    if height != width or height % (1 << (stages - 1)):
+    if height != width:
+        raise ValueError(
+            f"{field}: a PixelCNN++ needs square images, not {height}x{width}; crop or pad the data"
+        )
+    if height % (1 << (stages - 1)):
         fitting = 1
         while height % (1 << fitting) == 0 and fitting < stages:
             fitting += 1

@@ -262,7 +262,7 @@ def test_every_sweep_has_a_page_and_the_latest_can_be_asked_for(tmp_path: Path) 
     os.utime(tmp_path / "a" / "trial_00000" / "record.json", (2e9, 2e9))
     for location in (str(tmp_path), f"file://{tmp_path}"):
         (path,) = write_reports(ReportSettings(location, latest=True))
-        assert path == f"{location}/a/report.html"
+        assert path == f"{tmp_path}/a/report.html"
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
