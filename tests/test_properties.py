@@ -40,7 +40,7 @@ RESNET_SIZES: list[tuple[dict[str, int], tuple[int, int, int]]] = [
     ({"channels": 16, "blocks": 2, "patch": 4}, (1, 12, 12)),
 ]
 TEACHER_SIZES = {"pixelcnn": PIXELCNN_SIZES}
-STUDENT_SIZES = {"pixelcnn_flow": PIXELCNN_SIZES, "resnet": RESNET_SIZES}
+STUDENT_SIZES = {"pixelcnn_flow": PIXELCNN_SIZES[1:6], "resnet": RESNET_SIZES}
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,11 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
         folder.write(SWEEP_FILE, plan.to_json().encode())
         place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
         began = time.monotonic()
-        prepared = _prepare(plan, place, cluster, console)
+        try:
+            prepared = _prepare(plan, place, cluster, console)
+        except KeyboardInterrupt:
+            # The teacher's checkpoint lies in the store: resuming goes on from there.
+            return SweepResult(folder, (), complete=False, teacher_found=False)
         print_prepared(console, prepared, time.monotonic() - began)
         complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
         records = sweep_records(folder)

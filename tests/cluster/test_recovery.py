@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from raydistill.cluster.search import open_study
 from tests.cluster.scripts import results, run_sweep, start_sweep, trials
@@ -113,3 +115,26 @@ def test_ctrl_c_leaves_a_sweep_that_resume_continues(storage, uninterrupted):
     finished = run_sweep(*arguments, "--resume")
     assert finished.code == 0, finished.errors
     assert_whole(folder, uninterrupted)
+
+
+def test_a_teacher_interrupted_in_its_training_goes_on_from_its_checkpoint(tmp_path):
+    arguments = ("--storage-path", str(tmp_path), "--name", "early", "--num-samples", "1")
+    longer = ("--set", "teacher.budget.updates=600", "--set", "teacher.budget.evaluate_every=600")
+    driver = start_sweep(*arguments, *longer)
+    checkpoints = tmp_path / "store" / "teachers"
+    wait_for(lambda: list(checkpoints.glob("*/work/checkpoint.safetensors")))
+    driver.send_signal(signal.SIGINT)
+    output, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 130, errors
+    assert "--resume" in output
+    (checkpoint,) = checkpoints.glob("*/work/checkpoint.safetensors")
+    with safe_open(checkpoint, "pt") as file:
+        done = json.loads(file.metadata()["state"])["updates"]
+    assert 0 < done < 600
+
+    finished = run_sweep(*arguments, "--resume")
+    assert finished.code == 0, finished.errors
+    # Its first report comes after the updates that the checkpoint held, not from the beginning.
+    first = next(line for line in finished.output.splitlines() if line.startswith("teacher "))
+    assert int(first.split()[1].split("/")[0]) > done
+    assert not checkpoint.exists()
