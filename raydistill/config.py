@@ -62,7 +62,7 @@ class OptimiserConfig(FrozenConfig):
         clip: bound of the gradient's norm.
     """
 
-    learning_rate: float = Field(default=2e-3, gt=0.0)
+    learning_rate: float = Field(default=2e-3, gt=0.0, le=1e30)
     warmup: int = Field(default=50, ge=0)
     decay: Literal["cosine", "constant", "exponential"] = "cosine"
     decay_rate: float = Field(default=0.95, gt=0.0, le=1.0)

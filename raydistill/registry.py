@@ -46,13 +46,14 @@ def _resolve(field: str, value: Any, table: dict[str, str], base: type[Config]) 
     kind = value.get("kind") if isinstance(value, dict) else value
     path = table.get(str(kind), str(kind))
     module_name, _, class_name = path.partition(":")
+    found, reason = None, ""
     try:
         found = getattr(importlib.import_module(module_name), class_name) if class_name else None
-    except (ImportError, AttributeError, TypeError, ValueError):
-        found = None
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        reason = f" ({error})"
     if not (isinstance(found, type) and issubclass(found, base)) or inspect.isabstract(found):
         raise ValueError(
-            f"{field}.kind: {kind!r} is unknown; choose one of {', '.join(table)}, or give "
+            f"{field}.kind: {kind!r} is unknown{reason}; choose one of {', '.join(table)}, or give "
             f"module:Class of a {base.__name__} of your own"
         )
     return found.model_validate(value if isinstance(value, dict) else {"kind": kind})

@@ -70,12 +70,12 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     Returns:
         The record, as written to the folder by the first worker.
     """
-    done = read_record(run.folder)
-    if done is not None and done.status != "running" and _same(done, config):
-        return done
     entered = time.time()
     torch.set_num_threads(1)
     task = _task(shared_part(config), run.store, str(run.device))
+    done = read_record(run.folder)
+    if done is not None and done.status != "running" and _same(done, config, task.trained.key):
+        return done
     student = task.build_student(config)
     objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
     first = run.workers.rank == 0
@@ -96,7 +96,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         config.budget,
         config.seed,
         "student",
-        config.to_json(),
+        identity=config.to_json() + task.trained.key,
     )
     began = time.time()
     try:
@@ -168,8 +168,8 @@ def _task(shared: str, store: Store, device: str) -> ImageTask:
     return ImageTask(TrialConfig.model_validate_json(shared), store, torch.device(device))
 
 
-def _same(record: Record, config: TrialConfig) -> bool:
-    return record.config == config.model_dump(mode="json")
+def _same(record: Record, config: TrialConfig, teacher: str) -> bool:
+    return record.config == config.model_dump(mode="json") and record.teacher == teacher
 
 
 def _blank(config: TrialConfig, run: TrialRun, teacher: str) -> Record:

@@ -36,7 +36,7 @@ def logits_of(split: ImageSplit, levels: int, device: torch.device, *key: str | 
 
 
 class GaussianBaseline:
-    """A Gaussian fitted to logits by maximum likelihood.
+    """A Gaussian with the sample mean and covariance of logits.
 
     Args:
         x: training logits (N, C, H, W).

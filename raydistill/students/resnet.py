@@ -61,7 +61,7 @@ class ResNetConfig(StudentConfig):
 
 
 class ResNetStudent(Student):
-    """x = centre + spread * ResNet(z), initially linear in z.
+    """x = centre + spread * ResNet(z); its residual blocks start as the identity.
 
     Args:
         config: the network's size.

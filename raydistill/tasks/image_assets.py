@@ -233,7 +233,8 @@ def get_pairs_of_prior(
         log_prob = encode(teacher.teacher, x).log_prob
         return Built({"x": x, "z": z, "log_prob": log_prob}, {})
 
-    recipe = {"teacher": teacher.key, "prior": purpose, "count": count}
+    code = code_version(*teacher.teacher.decoding_sources())
+    recipe = {"teacher": teacher.key, "prior": purpose, "count": count, "code": code}
     return _pairs(store.get_or_build("pairs", recipe, build), device)
 
 

@@ -87,6 +87,10 @@ class Teacher(nn.Module, ABC):
         exact. Both arguments and the result have the shape (B, *event_shape).
         """
 
+    def decoding_sources(self) -> tuple[ModuleType, ...]:
+        """The modules whose code its stored samples depend on, beside what its weights do."""
+        return (sys.modules[Teacher.__module__],)
+
     @abstractmethod
     def decoding_order(self) -> Tensor:
         """The flat indices of the dimensions of one example in the order of the recursion, (D,)."""
@@ -139,7 +143,8 @@ class Teacher(nn.Module, ABC):
         if method == "sequential":
             return self._decode_sequential(z)
         if method == "jacobi":
-            return self._decode_jacobi(z, tolerance, max_sweeps or self.dimension + 1)
+            cap = self.dimension + 1 if max_sweeps is None else max_sweeps
+            return self._decode_jacobi(z, tolerance, cap)
         return self._decode_cached(z)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import Conditional, GaussianConditional
-from raydistill.teachers import pixelcnn_layers, pixelcnn_network
+from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_network
 from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
@@ -158,6 +158,9 @@ class PixelCNNTeacher(Teacher):
 
     def decoding_order(self) -> Tensor:
         return raster_order(self.event_shape)
+
+    def decoding_sources(self) -> tuple[ModuleType, ...]:
+        return (*super().decoding_sources(), pixelcnn_cache)
 
     def _decode_cached(self, z: Tensor) -> Tensor:
         def emit(row: int, column: int, output: Tensor) -> Tensor:

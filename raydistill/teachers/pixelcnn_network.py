@@ -23,8 +23,8 @@ class PixelCNNNetwork(nn.Module):
     """Images to per-pixel outputs, each output (r, c) a function of the pixels before (r, c).
 
     The down stream sees all rows above, the down-right stream also the row's pixels to the left;
-    a pyramid of `stages` resolutions with skip connections gives every output all pixels before it
-    (Salimans et al., 2017, sections 2.3 and 2.4).
+    a pyramid of `stages` resolutions with skip connections spans the image (Salimans et al., 2017,
+    sections 2.3 and 2.4). At the paper's size it misses a few pixels at the far left of long rows.
 
     Args:
         in_channels: channels of the image.
