@@ -29,7 +29,7 @@ from raydistill.record import (
 )
 from raydistill.storage import Storage
 from raydistill.store import Store
-from raydistill.tasks.image import ImageTask
+from raydistill.tasks.base import Task, make_task
 from raydistill.training import Job, Progress, TrainingDivergedError, Workers, train
 
 CONFIG = "config.json"
@@ -74,7 +74,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     torch.set_num_threads(1)
     task = _task(shared_part(config), run.store, str(run.device))
     done = read_record(run.folder)
-    if done is not None and done.status != "running" and _same(done, config, task.trained.key):
+    if done is not None and done.status != "running" and _same(done, config, task.teacher_key):
         return done
     student = task.build_student(config)
     objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
@@ -96,16 +96,16 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         config.budget,
         config.seed,
         "student",
-        identity=config.to_json() + task.trained.key,
+        identity=config.to_json() + task.teacher_key,
     )
     began = time.time()
     try:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
         if book is None:
-            return _blank(config, run, task.trained.key)
+            return _blank(config, run, task.teacher_key)
         result = Evaluation(config.budget.updates, "test", task.evaluate(student, config, "test"))
     except TrainingDivergedError as error:
-        record = _blank(config, run, task.trained.key)
+        record = _blank(config, run, task.teacher_key)
         if book is not None:
             record = book.fail(str(error))
         return record
@@ -163,9 +163,9 @@ def shared_part(config: TrialConfig) -> str:
 
 
 @lru_cache(maxsize=4)
-def _task(shared: str, store: Store, device: str) -> ImageTask:
+def _task(shared: str, store: Store, device: str) -> Task:
     """Teacher, data and pairs stay on the device between the trials of one process."""
-    return ImageTask(TrialConfig.model_validate_json(shared), store, torch.device(device))
+    return make_task(TrialConfig.model_validate_json(shared), store, torch.device(device))
 
 
 def _same(record: Record, config: TrialConfig, teacher: str) -> bool:
@@ -186,9 +186,9 @@ def _blank(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
 class _Book:
     """Everything that a trial writes, by its first worker alone."""
 
-    def __init__(self, config: TrialConfig, run: TrialRun, task: ImageTask) -> None:
+    def __init__(self, config: TrialConfig, run: TrialRun, task: Task) -> None:
         self.folder = run.folder
-        self.record = _blank(config, run, task.trained.key)
+        self.record = _blank(config, run, task.teacher_key)
         self.record = replace(self.record, reference=task.references)
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()

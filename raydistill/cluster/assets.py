@@ -15,7 +15,7 @@ import torch
 from raydistill.cluster.runtime import Cluster
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.config import TrialConfig
-from raydistill.tasks.image import ImageTask
+from raydistill.tasks.base import make_task
 from raydistill.training import Progress
 
 
@@ -26,7 +26,7 @@ class Prepared:
     Attributes:
         teacher: its content hash.
         teacher_found: whether it was in the store already.
-        references: floors, bits/dim and codes; see `ImageTask.references`.
+        references: floors, bits/dim and codes; see `Task.references`.
     """
 
     teacher: str
@@ -108,7 +108,7 @@ def _build_all(
     config = TrialConfig.model_validate_json(config_json)
     several = place.resources.workers > 1
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task = ImageTask(
+    task = make_task(
         config,
         place.store,
         device,
@@ -119,4 +119,4 @@ def _build_all(
     )
     say("preparing codes of the training data and samples of the teacher")
     task.prepare(config)
-    return Prepared(task.trained.key, task.trained.found, task.references)
+    return Prepared(task.teacher_key, task.teacher_found, task.references)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import GaussianConditional
+from raydistill.standardise import Standardise
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
 from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
 from raydistill.teachers.pixelcnn_cache import run_incrementally
@@ -58,29 +59,20 @@ class PixelCNNFlow(FlowStudent):
         config.check(image_shape)
         self.event_shape = image_shape
         self.conditional = GaussianConditional()
-        self.map = AutoregressiveImageMap(
-            image_shape,
-            self.conditional,
-            channels=config.channels,
-            blocks=config.blocks,
-            stages=config.stages,
-        )
-        self.centre: Tensor
-        self.spread: Tensor
-        self.register_buffer("centre", torch.tensor(centre))
-        self.register_buffer("spread", torch.tensor(spread))
+        self.map = AutoregressiveImageMap(config, image_shape, self.conditional)
+        self.standardise = Standardise(centre, spread)
 
     def forward_with_log_det(self, z: Tensor) -> Pushforward:
         params = self.map(z)
         normal = self.conditional.from_noise(z, params)
         # The derivative of z -> x is the inverse of that of x -> z at the same point.
         log_derivative = -self.conditional.to_noise(normal, params).log_derivative
-        log_det = log_derivative.flatten(1).sum(1) + z[0].numel() * self.spread.log()
-        return Pushforward(self.centre + self.spread * normal, log_det)
+        log_det = log_derivative.flatten(1).sum(1) - self.standardise.log_det(z[0].numel())
+        return Pushforward(self.standardise.restore(normal), log_det)
 
     @torch.no_grad()
     def inverse(self, x: Tensor) -> Tensor:
-        normal, z = (x - self.centre) / self.spread, torch.empty_like(x)
+        normal, z = self.standardise(x), torch.empty_like(x)
 
         def emit(row: int, column: int, output: Tensor) -> Tensor:
             pixel = x.new_empty(len(x), x.shape[1])

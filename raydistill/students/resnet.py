@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from raydistill.standardise import Standardise
 from raydistill.students.base import Student, StudentConfig
 
 
@@ -88,10 +89,7 @@ class ResNetStudent(Student):
         self.input = nn.Conv2d(folded, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))
         self.output = nn.Conv2d(config.channels, folded, 3, padding=1)
-        self.centre: Tensor
-        self.spread: Tensor
-        self.register_buffer("centre", torch.tensor(centre))
-        self.register_buffer("spread", torch.tensor(spread))
+        self.standardise = Standardise(centre, spread)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -100,7 +98,7 @@ class ResNetStudent(Student):
         for block in self.blocks:
             x = block(x)
         x = F.pixel_shuffle(self.output(F.silu(x)), self.patch)
-        return self.centre + self.spread * x.to(z.dtype)
+        return self.standardise.restore(x.to(z.dtype))
 
 
 class _Residual(nn.Module):

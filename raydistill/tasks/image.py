@@ -95,6 +95,16 @@ class ImageTask:
         self.classifier = get_classifier(config.evaluation.classifier, self.data, store, device)
         self._references: dict[str, _Reference] = {}
 
+    @property
+    def teacher_key(self) -> str:
+        """The teacher's content hash."""
+        return self.trained.key
+
+    @property
+    def teacher_found(self) -> bool:
+        """Whether the store had it."""
+        return self.trained.found
+
     @cached_property
     def data_pairs(self) -> Pairs:
         """The training split with its codes."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import raydistill.conditionals
 import raydistill.data.logit
 import raydistill.metrics.classifier
+import raydistill.standardise
 import raydistill.teachers.base
 from raydistill.config import DataConfig, TeacherTraining
 from raydistill.data.images import ImageData, load_images
@@ -95,6 +96,7 @@ def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]
         "code": code_version(
             raydistill.conditionals,
             raydistill.data.logit,
+            raydistill.standardise,
             raydistill.teachers.base,
             *training.model.sources(),
         ),

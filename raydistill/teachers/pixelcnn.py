@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import Conditional, GaussianConditional
+from raydistill.standardise import Standardise
 from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_network
 from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
@@ -36,6 +37,17 @@ class PixelCNNConfig(TeacherConfig):
         return (*super().sources(), pixelcnn_layers, pixelcnn_network)
 
 
+class PixelCNNSize(Protocol):
+    """What a configuration of a teacher or a flow student says of its network."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def stages(self) -> int: ...
+
+
 class AutoregressiveImageMap(torch.nn.Module):
     """PixelCNN++ outputs as scalar maps between two images a and b: b_t = map(a_t; source_<t).
 
@@ -44,19 +56,13 @@ class AutoregressiveImageMap(torch.nn.Module):
     direction is z -> x.
 
     Args:
+        size: the network's.
         image_shape: (C, H, W) with H = W.
         conditional: the scalar map.
-        channels, blocks, stages: as in `PixelCNNConfig`.
     """
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        conditional: Conditional,
-        *,
-        channels: int,
-        blocks: int,
-        stages: int,
+        self, size: PixelCNNSize, image_shape: tuple[int, int, int], conditional: Conditional
     ) -> None:
         super().__init__()
         self.image_shape, self.conditional = image_shape, conditional
@@ -65,9 +71,9 @@ class AutoregressiveImageMap(torch.nn.Module):
         self.network = PixelCNNNetwork(
             depth,
             depth * conditional.num_params + self.couplings,
-            channels=channels,
-            blocks=blocks,
-            stages=stages,
+            channels=size.channels,
+            blocks=size.blocks,
+            stages=size.stages,
         )
 
     def forward(self, source: Tensor) -> Tensor:
@@ -130,31 +136,22 @@ class PixelCNNTeacher(Teacher):
         config.check(image_shape)
         self.event_shape = image_shape
         self.conditional = GaussianConditional()
-        self.map = AutoregressiveImageMap(
-            image_shape,
-            self.conditional,
-            channels=config.channels,
-            blocks=config.blocks,
-            stages=config.stages,
-        )
-        self.centre: Tensor
-        self.spread: Tensor
-        self.register_buffer("centre", torch.tensor(centre))
-        self.register_buffer("spread", torch.tensor(spread))
+        self.map = AutoregressiveImageMap(config, image_shape, self.conditional)
+        self.standardise = Standardise(centre, spread)
 
     @property
     def decode_methods(self) -> tuple[str, ...]:
         return ("cached", "sequential", "jacobi")
 
     def encode(self, x: Tensor) -> Encoding:
-        normal = (x - self.centre) / self.spread
+        normal = self.standardise(x)
         noise = self.conditional.to_noise(normal, self.map(normal))
-        log_det = noise.log_derivative.flatten(1).sum(1) - self.dimension * self.spread.log()
-        return Encoding(noise.z, log_det)
+        log_det = noise.log_derivative.flatten(1).sum(1)
+        return Encoding(noise.z, log_det + self.standardise.log_det(self.dimension))
 
     def sweep(self, z: Tensor, x: Tensor) -> Tensor:
-        params = self.map((x - self.centre) / self.spread)
-        return self.centre + self.spread * self.conditional.from_noise(z, params)
+        params = self.map(self.standardise(x))
+        return self.standardise.restore(self.conditional.from_noise(z, params))
 
     def decoding_order(self) -> Tensor:
         return raster_order(self.event_shape)
@@ -174,7 +171,7 @@ class PixelCNNTeacher(Teacher):
 
         x = torch.empty_like(z)
         run_incrementally(self.map.network, len(z), z.shape[1], z.shape[-1], emit)
-        return self.centre + self.spread * x
+        return self.standardise.restore(x)
 
 
 def raster_order(image_shape: tuple[int, ...]) -> Tensor:
