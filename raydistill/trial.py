@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -35,6 +34,7 @@ from raydistill.training import Job, Progress, TrainingDivergedError, Workers, t
 CONFIG = "config.json"
 EVENTS = "events"
 """Folder of TensorBoard events inside a trial's."""
+KEPT_TASKS = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     """
     entered = time.time()
     torch.set_num_threads(1)
-    task = _task(shared_part(config), run.store, str(run.device))
+    task = _task(config, run.store, run.device)
     done = read_record(run.folder)
     if done is not None and done.status != "running" and _same(done, config, task.teacher_key):
         return done
@@ -153,19 +153,21 @@ def device_name(device: torch.device) -> str:
 
 
 def shared_part(config: TrialConfig) -> str:
-    """The part of a configuration that trials of a sweep share, as a key of the process cache."""
-    return config.model_copy(
-        update={
-            name: TrialConfig.model_fields[name].get_default(call_default_factory=True)
-            for name in ("student", "objective", "optimiser", "budget", "seed")
-        }
-    ).to_json()
+    """The part of a configuration that a task is made of, as JSON: what trials of a sweep share."""
+    return config.model_dump_json(include={"task", "data", "teacher", "pairs", "evaluation"})
 
 
-@lru_cache(maxsize=4)
-def _task(shared: str, store: Store, device: str) -> Task:
-    """Teacher, data and pairs stay on the device between the trials of one process."""
-    return make_task(TrialConfig.model_validate_json(shared), store, torch.device(device))
+_tasks: dict[tuple[str, str, str], Task] = {}
+"""Teacher, data and pairs stay on the device between the trials of one process."""
+
+
+def _task(config: TrialConfig, store: Store, device: torch.device) -> Task:
+    key = (shared_part(config), store.storage.uri, str(device))
+    if key not in _tasks:
+        while len(_tasks) >= KEPT_TASKS:
+            del _tasks[next(iter(_tasks))]
+        _tasks[key] = make_task(config, store, device)
+    return _tasks[key]
 
 
 def _same(record: Record, config: TrialConfig, teacher: str) -> bool:

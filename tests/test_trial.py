@@ -354,3 +354,21 @@ def test_unreadable_record_is_none(content: bytes, tmp_path: Path) -> None:
     assert read_record(folder) is None
     folder.write("record.json", content)
     assert read_record(folder) is None
+
+
+def test_data_that_the_default_student_does_not_fit_still_has_a_task(
+    tmp_path: Path, smoke_values: dict[str, Any]
+) -> None:
+    """A side of 7 is odd, and the default student folds pixels in pairs."""
+    values = smoke_values | {
+        "data": {"name": "digits", "size": 7},
+        "teacher": {
+            "model": {"kind": "pixelcnn", "channels": 4, "blocks": 1, "stages": 1},
+            "budget": {"updates": 4, "evaluate_every": 4},
+        },
+        "student": {"kind": "resnet", "channels": 4, "blocks": 2, "patch": 1},
+    }
+    config = parse_trial(values)
+    root = Storage.open(tmp_path)
+    record = run_trial(config, TrialRun("odd", root.child("odd"), Store(root.child("store"))))
+    assert record.status == "finished"
