@@ -15,11 +15,12 @@ from raydistill.config import ConfigError
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 KNOCK_SECONDS = 5.0
-# Spinning threads burn several times the CPU on a loaded machine; trials are one thread each.
+# Trials are one thread each, a teacher has a few. Threads that spin for long burn several times the
+# CPU on a loaded machine; threads that never spin make a small network slower on two cores than on
+# one. A short spin costs neither.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    "KMP_BLOCKTIME": "0",
+    "GOMP_SPINCOUNT": "20000",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 DRIVER_ENVIRONMENT = {
