@@ -45,7 +45,8 @@ report: $(READY) ## the HTML reports of every sweep in STORAGE
 cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
 	$(BIN)/python -m raydistill.cluster.check cluster.yaml
 
-bench: $(READY) ## overheads of a sweep
+bench: $(READY) ## the teacher's speed and the overheads of a sweep, some minutes
+	$(BIN)/python benchmarks/teacher.py
 	$(BIN)/python benchmarks/overheads.py
 
 clean: ## remove the environment and caches, not the results
