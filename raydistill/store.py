@@ -26,7 +26,7 @@ from raydistill.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-TENSORS, INFO, WORK = "tensors.safetensors", "asset.json", "work"
+TENSORS, INFO, WORK = "tensors.safetensors", "asset.json", "building"
 
 
 @dataclass(frozen=True)

@@ -122,12 +122,12 @@ def test_a_teacher_interrupted_in_its_training_goes_on_from_its_checkpoint(tmp_p
     longer = ("--set", "teacher.budget.updates=600", "--set", "teacher.budget.evaluate_every=600")
     driver = start_sweep(*arguments, *longer)
     checkpoints = tmp_path / "store" / "teachers"
-    wait_for(lambda: list(checkpoints.glob("*/work/checkpoint.safetensors")))
+    wait_for(lambda: list(checkpoints.glob("*/building/checkpoint.safetensors")))
     driver.send_signal(signal.SIGINT)
     output, errors = driver.communicate(timeout=120)
     assert driver.returncode == 130, errors
     assert "--resume" in output
-    (checkpoint,) = checkpoints.glob("*/work/checkpoint.safetensors")
+    (checkpoint,) = checkpoints.glob("*/building/checkpoint.safetensors")
     with safe_open(checkpoint, "pt") as file:
         done = json.loads(file.metadata()["state"])["updates"]
     assert 0 < done < 600
