@@ -22,6 +22,7 @@ from raydistill.store import Store
 from raydistill.tasks.image import ImageTask
 from raydistill.teachers.pixelcnn import PixelCNNTeacher
 from tests.helpers import merge, tiny_teacher
+from tests.training_jobs import JOBS, Whole, run
 
 torch.set_num_threads(1)
 
@@ -73,3 +74,9 @@ def smoke(smoke_values: dict[str, Any]) -> TrialConfig:
 def task(smoke: TrialConfig, store: Store) -> ImageTask:
     """The image task with a smoke-size teacher trained on digits."""
     return ImageTask(smoke, store, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Each job run from its start to its end in one go."""
+    return {name: run(make(), tmp_path_factory.mktemp(name)) for name, make in JOBS.items()}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from raydistill.config import ConfigError, parse_trial
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -69,3 +71,9 @@ def merge(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[name] = change
     return merged
+
+
+def lines_of(values: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_trial(values)
+    return str(caught.value).split("\n")

@@ -3,102 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import pytest
-import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
 
-from raydistill.conditionals import GaussianConditional
 from raydistill.config import ConfigError, TrialConfig, parse_trial, parse_trial_json
 from raydistill.presets import Preset, image_preset
-from raydistill.registry import resolve_student, resolve_teacher
-from raydistill.students.base import Student, StudentConfig
 from raydistill.students.resnet import ResNetConfig
-from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
-from tests.helpers import merge, normal
-
-
-class OwnStudentConfig(StudentConfig):
-    """A user's own student, in one file: this is all that it takes."""
-
-    kind: Literal["tests.test_config:OwnStudentConfig"] = "tests.test_config:OwnStudentConfig"
-    gain: float = 1.0
-
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        if image_shape[0] != 1:
-            raise ValueError("student.kind: OwnStudent is for grey images; give grey data")
-
-    def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
-    ) -> Student:
-        return OwnStudent(image_shape, centre, spread * self.gain)
-
-
-class OwnStudent(Student):
-    """x = offset + scale * z, pixel by pixel."""
-
-    def __init__(self, image_shape: tuple[int, int, int], centre: float, spread: float) -> None:
-        super().__init__()
-        self.event_shape = image_shape
-        self.offset = nn.Parameter(torch.full(image_shape, centre))
-        self.scale = nn.Parameter(torch.full(image_shape, spread))
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.offset + self.scale * z
-
-
-class OwnTeacherConfig(TeacherConfig):
-    """A user's own teacher: a first-order Gaussian chain along the pixels."""
-
-    kind: Literal["tests.test_config:OwnTeacherConfig"] = "tests.test_config:OwnTeacherConfig"
-
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        pass
-
-    def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
-    ) -> Teacher:
-        return OwnTeacher(image_shape, centre, spread)
-
-
-class OwnTeacher(Teacher):
-    """x_t = offset_t + weight_t x_(t-1) + exp(log_scale_t) z_t; decoders come with the base."""
-
-    def __init__(self, image_shape: tuple[int, int, int], centre: float, spread: float) -> None:
-        super().__init__()
-        self.event_shape = image_shape
-        self.conditional = GaussianConditional()
-        size = torch.Size(image_shape).numel()
-        self.offset = nn.Parameter(torch.full((size,), centre))
-        self.weight = nn.Parameter(torch.zeros(size))
-        self.log_scale = nn.Parameter(torch.full((size,), spread).log())
-
-    def _params(self, x: Tensor) -> Tensor:
-        before = nn.functional.pad(x.flatten(1), (1, -1))
-        mean = self.offset + self.weight * before
-        return torch.stack([mean, self.log_scale.expand_as(mean)], dim=-1)
-
-    def encode(self, x: Tensor) -> Encoding:
-        noise = self.conditional.to_noise(x.flatten(1), self._params(x))
-        return Encoding(noise.z.view_as(x), noise.log_derivative.sum(1))
-
-    def sweep(self, z: Tensor, x: Tensor) -> Tensor:
-        return self.conditional.from_noise(z.flatten(1), self._params(x)).view_as(x)
-
-    def decoding_order(self) -> Tensor:
-        return torch.arange(self.dimension)
-
-
-class FlowOnlyInName(StudentConfig):
-    """Not complete: it says neither how to check itself nor how to build."""
-
-    kind: str = "tests.test_config:FlowOnlyInName"
-    is_flow: ClassVar[bool] = True
-
-
-FLOW = {"kind": "pixelcnn_flow", "channels": 4, "blocks": 1, "stages": 1}
+from tests.helpers import lines_of, merge
+from tests.own_models import (
+    FLOW,
+)
 
 
 def test_defaults_are_valid() -> None:
@@ -122,8 +38,8 @@ def test_presets_are_valid_and_round_trip(preset: Preset) -> None:
         {"objective": {"kind": "x_reconstruction", "noise_level": 0.7071067811865476}},
         {"objective": {"kind": "oracle", "noise_level": 0.1, "l1_weight": 1.0}},
         {"optimiser": {"learning_rate": 1.1e-3, "decay": "exponential"}, "seed": 7},
-        {"student": {"kind": "tests.test_config:OwnStudentConfig", "gain": 1.5}},
-        {"teacher": {"model": {"kind": "tests.test_config:OwnTeacherConfig"}}},
+        {"student": {"kind": "tests.own_models:OwnStudentConfig", "gain": 1.5}},
+        {"teacher": {"model": {"kind": "tests.own_models:OwnTeacherConfig"}}},
     ],
     ids=str,
 )
@@ -158,12 +74,6 @@ def test_configuration_is_frozen() -> None:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(node, name, 1)
     assert hash(config) == hash(TrialConfig())
-
-
-def lines_of(values: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        parse_trial(values)
-    return str(caught.value).split("\n")
 
 
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
@@ -286,67 +196,3 @@ def test_json_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_trial_json(text)
     assert "\n" not in str(caught.value)
-
-
-def test_own_student_is_built_by_its_path() -> None:
-    config = resolve_student({"kind": "tests.test_config:OwnStudentConfig", "gain": 2.0})
-    assert isinstance(config, OwnStudentConfig)
-    assert resolve_student(config) is config
-    assert resolve_student("tests.test_config:OwnStudentConfig") == OwnStudentConfig()
-    student = config.build((1, 4, 4), centre=1.0, spread=3.0)
-    z = normal(2, 1, 4, 4).float()
-    torch.testing.assert_close(student(z), 1.0 + 6.0 * z)
-    trial = parse_trial({"student": {"kind": "tests.test_config:OwnStudentConfig"}})
-    assert isinstance(trial.student, OwnStudentConfig)
-
-
-def test_own_student_checks_itself_and_its_fields() -> None:
-    kind = "tests.test_config:OwnStudentConfig"
-    (line,) = lines_of({"student": {"kind": kind, "gain": "loud"}})
-    assert line.startswith("student.gain: 'loud'")
-    (line,) = lines_of({"student": {"kind": kind}, "objective": {"kind": "reverse_kl"}})
-    assert line.startswith("objective.kind: ")
-
-
-def test_own_teacher_decodes_with_what_the_base_offers() -> None:
-    config = resolve_teacher({"kind": "tests.test_config:OwnTeacherConfig"})
-    teacher = config.build((1, 3, 3), centre=0.5, spread=2.0).double()
-    with torch.no_grad():
-        teacher.weight.copy_(normal(9))
-    z = normal(4, 1, 3, 3, seed=1)
-    assert teacher.decode_methods == ("sequential", "jacobi")
-    x = teacher.decode(z)
-    torch.testing.assert_close(teacher.decode(z, "jacobi", tolerance=0.0), x)
-    torch.testing.assert_close(teacher.encode(x).z, z)
-    with pytest.raises(ValueError, match=r"^method: 'cached'"):
-        teacher.decode(z, "cached")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "tests.test_config:OwnStudent",  # the model, not its configuration
-        "tests.test_config:OwnTeacherConfig",  # a teacher's
-        "tests.test_config:FLOW",  # not a class
-        "tests.test_config:Missing",
-        "tests.test_config",
-        "tests.no_such_module:Config",
-        "os:path",
-        "..tests:OwnStudentConfig",  # a relative import
-        ":",
-        "",
-        "raydistill.students.base:StudentConfig",  # abstract
-        "tests.test_config:FlowOnlyInName",  # abstract too
-    ],
-)
-def test_what_is_no_student_is_refused(kind: str) -> None:
-    (line,) = lines_of({"student": {"kind": kind}})
-    assert line.startswith(f"student.kind: {kind!r}")
-    assert "module:Class" in line
-
-
-@pytest.mark.parametrize("kind", ["resnet", "tests.test_config:OwnStudentConfig"])
-def test_what_is_no_teacher_is_refused(kind: str) -> None:
-    (line,) = lines_of({"teacher": {"model": {"kind": kind}}})
-    assert line.startswith(f"teacher.model.kind: {kind!r}")
-    assert "module:Class" in line

@@ -21,41 +21,9 @@ from raydistill.record import Record, parse_record
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.training import CHECKPOINT, Progress
-from raydistill.trial import TrialRun, fail_trial, read_record, run_trial
+from raydistill.trial import TrialRun, read_record, run_trial
 from tests.helpers import merge
-
-FLOW = {"kind": "pixelcnn_flow", "channels": 4, "blocks": 1, "stages": 1}
-RESNET = {"kind": "resnet", "channels": 8, "blocks": 1, "patch": 2}
-
-DIVERGING = {"learning_rate": 1e6, "warmup": 0, "decay": "constant"}
-
-
-def run(values: dict[str, Any] | TrialConfig, folder: Path, store: Store, **options: Any) -> Record:
-    config = values if isinstance(values, TrialConfig) else parse_trial(values)
-    return run_trial(config, TrialRun(folder.name, Storage.open(folder), store, **options))
-
-
-def results(record: Record) -> list[tuple[int, str, dict[str, str]]]:
-    """The evaluations with every bit of their numbers, NaN equal to NaN."""
-    return [
-        (e.updates, e.split, {name: value.hex() for name, value in e.metrics.items()})
-        for e in record.history
-    ]
-
-
-class InterruptionError(Exception):
-    """Stands for whatever ends a process."""
-
-
-def interrupt(values: dict[str, Any], folder: Path, store: Store, at: int) -> None:
-    """Run a trial until it reports update `at`."""
-
-    def report(progress: Progress) -> None:
-        if progress.updates >= at:
-            raise InterruptionError
-
-    with pytest.raises(InterruptionError):
-        run(values, folder, store, on_progress=report)
+from tests.trial_runs import FLOW, RESNET, interrupt, results, run
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +154,7 @@ def test_other_seed_has_other_batches(
     finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
     """Seen on a student whose first weights do not depend on the seed."""
-    student = {"kind": "tests.test_config:OwnStudentConfig"}
+    student = {"kind": "tests.own_models:OwnStudentConfig"}
     first, second = (
         run(merge(smoke_values, {"student": student, "seed": seed}), tmp_path / str(seed), store)
         for seed in (0, 1)
@@ -268,61 +236,15 @@ def test_folder_of_another_configuration_is_not_continued(
     assert results(record) == results(alone)
 
 
-@pytest.mark.parametrize(
-    ("objective", "student"),
-    [
-        ({"kind": "reverse_kl"}, FLOW),
-        ({"kind": "z_reconstruction"}, RESNET),
-        ({"kind": "x_reconstruction"}, RESNET),
-        ({"kind": "oracle"}, FLOW),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("every", [1, 6])
-def test_diverging_trial_fails_with_a_cause_and_no_exception(
-    every: int,
-    objective: dict[str, Any],
-    student: dict[str, Any],
-    smoke_values: dict[str, Any],
-    store: Store,
-    tmp_path: Path,
-) -> None:
-    """Also if it is evaluated between the update that broke it and the loss that shows it."""
-    budget = {"evaluate_every": every, "checkpoint_every": every}
-    changes = {"objective": objective, "student": student, "budget": budget}
-    values = merge(smoke_values, changes) | {"optimiser": DIVERGING}
-    record = run(values, tmp_path / "trial", store)
-    assert record.status == "failed"
-    assert "learning_rate" in record.cause
-    assert "\n" not in record.cause
-    assert record.metrics("test") == {}
-    written = read_record(Storage.open(tmp_path / "trial"))
-    assert written is not None
-    assert written.to_json() == record.to_json()  # as text: NaN is not equal to itself
-    # What is there is not trained again on the next call.
-    assert run(values, tmp_path / "trial", store).to_json() == record.to_json()
-
-
-def test_trial_whose_samples_are_not_finite_fails(
-    smoke_values: dict[str, Any], store: Store, tmp_path: Path
-) -> None:
-    """The last update breaks the student, and no later loss shows it: the evaluation must."""
-    values = merge(smoke_values, {"budget": {"updates": 1, "evaluate_every": 1}})
-    values["optimiser"] = DIVERGING | {"learning_rate": 1e20}
-    record = run(values, tmp_path / "trial", store)
-    assert record.status == "failed"
-    assert record.cause
-
-
 def test_own_student_and_teacher_run_as_any_other(
     smoke_values: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
     values = merge(
         smoke_values,
         {
-            "student": {"kind": "tests.test_config:OwnStudentConfig", "gain": 1.5},
+            "student": {"kind": "tests.own_models:OwnStudentConfig", "gain": 1.5},
             "teacher": {
-                "model": {"kind": "tests.test_config:OwnTeacherConfig"},
+                "model": {"kind": "tests.own_models:OwnTeacherConfig"},
                 "budget": {"updates": 20, "evaluate_every": 20},
             },
             "objective": {"kind": "oracle"},
@@ -333,27 +255,6 @@ def test_own_student_and_teacher_run_as_any_other(
     assert record.config["student"]["gain"] == 1.5
     again = run(json.loads((tmp_path / "trial" / "config.json").read_text()), tmp_path / "b", store)
     assert results(again) == results(record)
-
-
-def test_program_error_is_recorded_with_its_place(smoke: TrialConfig, tmp_path: Path) -> None:
-    folder = Storage.open(tmp_path)
-    try:
-        raise KeyError("missing")
-    except KeyError as error:
-        record = fail_trial(smoke, folder, "trial", error)
-    assert record.status == "failed"
-    assert "KeyError" in record.cause
-    assert "missing" in record.cause
-    assert "test_trial.py:" in record.cause
-    assert read_record(folder) == record
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"schema_version": 99}'])
-def test_unreadable_record_is_none(content: bytes, tmp_path: Path) -> None:
-    folder = Storage.open(tmp_path)
-    assert read_record(folder) is None
-    folder.write("record.json", content)
-    assert read_record(folder) is None
 
 
 def test_data_that_the_default_student_does_not_fit_still_has_a_task(
