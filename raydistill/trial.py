@@ -73,13 +73,15 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     entered = time.time()
     torch.set_num_threads(1)
     task = _task(config, run.store, run.device)
-    done = read_record(run.folder)
-    if done is not None and done.status != "running" and _same(done, config, task.teacher_key):
-        return done
+    before = read_record(run.folder)
+    if before is not None and not _same(before, config, task.teacher_key):
+        before = None
+    if before is not None and before.status != "running":
+        return before
     student = task.build_student(config)
     objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
     first = run.workers.rank == 0
-    book = _Book(config, run, task) if first else None
+    book = _Book(config, run, task, before) if first else None
 
     def on_progress(progress: Progress) -> None:
         if book is not None:
@@ -188,9 +190,14 @@ def _blank(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
 class _Book:
     """Everything that a trial writes, by its first worker alone."""
 
-    def __init__(self, config: TrialConfig, run: TrialRun, task: Task) -> None:
+    def __init__(
+        self, config: TrialConfig, run: TrialRun, task: Task, before: Record | None
+    ) -> None:
         self.folder = run.folder
         self.record = _blank(config, run, task.teacher_key)
+        if before is not None:  # an interrupted attempt: what it had found stays visible
+            spent = replace(self.record.spent, updates=before.spent.updates)
+            self.record = replace(self.record, history=before.history, spent=spent)
         self.record = replace(self.record, reference=task.references)
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()

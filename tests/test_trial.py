@@ -194,6 +194,25 @@ def test_interrupted_trial_continues_to_the_same_record(
     assert results(record) == results(finished[0])
 
 
+def test_a_resumed_trial_s_record_keeps_what_was_evaluated_before(
+    smoke_values: dict[str, Any], store: Store, tmp_path: Path
+) -> None:
+    folder = Storage.open(tmp_path / "trial")
+    values = merge(smoke_values, {"budget": {"evaluate_every": 4, "checkpoint_every": 4}})
+    interrupt(values, tmp_path / "trial", store, 4)
+    before = read_record(folder)
+    assert before is not None
+    assert [e.updates for e in before.history] == [4]
+    seen: list[Record | None] = []
+
+    def report(progress: Progress) -> None:
+        seen.append(read_record(folder))
+
+    run(values, tmp_path / "trial", store, on_progress=report)
+    assert seen[0] is not None
+    assert seen[0].history[:1] == before.history
+
+
 def test_finished_record_is_returned_without_retraining(
     finished: tuple[Record, Path], smoke_values: dict[str, Any], store: Store
 ) -> None:
