@@ -51,7 +51,7 @@ def main(settings: RunSettings) -> None:
                 root.child(settings.name),
                 Store(root.child("store")),
                 device=torch.device(settings.device),
-                on_progress=_say,
+                on_progress=lambda progress: _say(progress, config.headline),
             ),
         )
     except FileNotFoundError:
@@ -67,9 +67,9 @@ def main(settings: RunSettings) -> None:
         print(f"test {name}: {value:.6g}")
 
 
-def _say(progress: Progress) -> None:
+def _say(progress: Progress, headline: str) -> None:
     if progress.evaluation is not None:
-        shown = f"validation classifier_fd {progress.evaluation.metrics['classifier_fd']:.1f}"
+        shown = f"validation {headline} {progress.evaluation.metrics[headline]:.4g}"
         print(f"{progress.updates}/{progress.total} updates, {shown}", flush=True)
 
 

@@ -1,56 +1,47 @@
 """The trial configuration: everything that a record is a function of.
 
 A tree of frozen nodes, validated whole before any work. Every error is one line that names the
-field, the value and what is allowed. Defaults are the `small` preset's.
+field, the value and what is allowed. What all tasks share is here; each task adds its own nodes in
+`raydistill/tasks/`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
-from typing import Annotated, Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+import torch
+from pydantic import Field, ValidationError, model_validator
 
 from raydistill.config_base import FrozenConfig
-from raydistill.data.images import check_images
-from raydistill.metrics.classifier import ClassifierConfig
 from raydistill.objectives import (
     OBJECTIVES,
     ObjectiveConfig,
+    ReverseKLConfig,
     XReconstructionConfig,
     objective_class,
 )
-from raydistill.registry import resolve_student, resolve_teacher
 from raydistill.students.base import StudentConfig
 from raydistill.teachers.base import TeacherConfig
+
+if TYPE_CHECKING:  # a configuration says what builds it; those rooms import this one
+    from raydistill.storage import Storage
+    from raydistill.store import Store
+    from raydistill.tasks.base import Task
+    from raydistill.training import Progress, Workers
+
+TASKS = {
+    "image": "raydistill.tasks.image_config:ImageTrial",
+    "gaussian": "raydistill.tasks.gaussian_config:GaussianTrial",
+}
+"""Name of a task -> the configuration of its trials."""
 
 
 class ConfigError(ValueError):
     """A configuration is refused; one line a problem."""
-
-
-class DataConfig(FrozenConfig):
-    """Which images.
-
-    Attributes:
-        name: a key of `raydistill.data.images.DATA_SETS`.
-        size: side of the images: the image task's dimension axis.
-        root: folder of the files, for data sets that no package brings.
-    """
-
-    name: str = "mnist-sample"
-    size: int = Field(default=14, ge=4, le=256)
-    root: str | None = None
-
-    @model_validator(mode="after")
-    def _known(self) -> DataConfig:
-        check_images(self.name, self.size)
-        return self
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        return check_images(self.name, self.size)
 
 
 class OptimiserConfig(FrozenConfig):
@@ -59,7 +50,7 @@ class OptimiserConfig(FrozenConfig):
     Attributes:
         decay: shape of the learning rate after warm-up; `exponential` multiplies it by
             `decay_rate` every `decay_every` updates (the paper: 0.95 an epoch).
-        clip: bound of the gradient's norm.
+        clip: bound of the gradient's norm; None leaves it as it is.
     """
 
     learning_rate: float = Field(default=2e-3, gt=0.0, le=1e30)
@@ -69,7 +60,7 @@ class OptimiserConfig(FrozenConfig):
     decay_every: int = Field(default=1000, ge=1)
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.99, ge=0.0, lt=1.0)
-    clip: float = Field(default=1.0, gt=0.0)
+    clip: float | None = Field(default=1.0, gt=0.0)
 
 
 class BudgetConfig(FrozenConfig):
@@ -87,72 +78,106 @@ class BudgetConfig(FrozenConfig):
     checkpoint_every: int = Field(default=100, ge=1)
 
 
-class TeacherTraining(FrozenConfig):
-    """A teacher and how it is trained; with the data, what its hash is made of."""
-
-    model: Annotated[SerializeAsAny[TeacherConfig], BeforeValidator(resolve_teacher)] = Field(
-        default_factory=lambda: resolve_teacher({"kind": "pixelcnn"})
-    )
-    optimiser: OptimiserConfig = OptimiserConfig(learning_rate=3e-3)
-    budget: BudgetConfig = BudgetConfig(updates=900, evaluate_every=300)
-    threads: int = Field(default=2, ge=1, le=64)
-    seed: int = Field(default=0, ge=0)
-
-
-class PairConfig(FrozenConfig):
-    """Sets of (x, z) pairs that are encoded or decoded once and shared by all trials.
+class TrialConfig(FrozenConfig, ABC):
+    """One distillation trial, whatever its task; a subclass fixes `task` and adds its nodes.
 
     Attributes:
-        data_copies: how often the training split is dequantised afresh and encoded, for
-            x-reconstruction.
-        oracle_count: prior draws to decode, for oracle prediction.
+        shared_fields: what the trials of a sweep agree in that can share one task object.
+        headline: the metric that a line of progress shows.
+        needs_assets: whether something is trained or built before the first trial.
     """
 
-    data_copies: int = Field(default=4, ge=1)
-    oracle_count: int = Field(default=8000, ge=1)
+    shared_fields: ClassVar[frozenset[str]]
+    headline: ClassVar[str]
+    needs_assets: ClassVar[bool] = True
 
-
-class EvaluationConfig(FrozenConfig):
-    """How a student is judged.
-
-    Attributes:
-        samples: prior samples a draw.
-        draws: independent draws; figures are their mean, their spread is reported as `_sd`.
-        classifier: whose features carry the Frechet distance.
-    """
-
-    samples: int = Field(default=1000, ge=20)
-    draws: int = Field(default=3, ge=2)
-    classifier: ClassifierConfig = ClassifierConfig()
-
-
-class TrialConfig(FrozenConfig):
-    """One distillation trial."""
-
-    task: Literal["image"] = "image"
-    data: DataConfig = DataConfig()
-    teacher: TeacherTraining = Field(default_factory=TeacherTraining)
-    student: Annotated[SerializeAsAny[StudentConfig], BeforeValidator(resolve_student)] = Field(
-        default_factory=lambda: resolve_student({"kind": "resnet"})
-    )
+    task: str
+    student: StudentConfig
     objective: ObjectiveConfig = XReconstructionConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     budget: BudgetConfig = BudgetConfig()
-    pairs: PairConfig = PairConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
     seed: int = Field(default=0, ge=0)
 
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+
+    @property
+    @abstractmethod
+    def teacher_model(self) -> TeacherConfig:
+        """The teacher's own configuration."""
+
+    @property
+    @abstractmethod
+    def dataset(self) -> str | None:
+        """The data set's name; None for a task that has none."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The data, or what stands for it, in a few words."""
+
+    @abstractmethod
+    def make_task(
+        self,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        train_elsewhere: Callable[[Storage], None] | None = None,
+    ) -> Task:
+        """The task, its teacher found in the store or trained.
+
+        Args:
+            store: where assets are found or built.
+            device: where everything lives.
+            on_progress: told of the teacher's training.
+            train_elsewhere: trains the teacher with several processes, leaving its final checkpoint
+                in the folder it is called with; None trains it here.
+        """
+
+    def check_data(self) -> None:
+        """Raise DataError if the data set is absent or damaged."""
+
+    def train_teacher(
+        self,
+        device: torch.device,
+        work: Storage,
+        workers: Workers,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Train the teacher as one of several workers; its checkpoint is left in `work`."""
+        raise NotImplementedError(f"the {self.task} task trains no teacher")
+
+    @property
+    def teacher_threads(self) -> int:
+        """Threads that training the teacher takes."""
+        return 1
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The training seeds: one, or one a replica."""
+        return (self.seed,)
+
     @model_validator(mode="after")
-    def _fits_together(self) -> TrialConfig:
-        objective = objective_class(self.objective)
-        if objective.needs_flow and not self.student.is_flow:
+    def _fits_together(self) -> Self:
+        objective, student = self.objective, self.student
+        if objective_class(objective).needs_flow and not student.is_flow:
             raise ValueError(
-                f"objective.kind: {self.objective.kind!r} needs log p_S, and the student "
-                f"{self.student.kind!r} is not invertible; choose a flow student "
+                f"objective.kind: {objective.kind!r} needs log p_S, and the student "
+                f"{student.kind!r} is not invertible; choose a flow student "
                 "(pixelcnn_flow), or z_reconstruction, x_reconstruction or oracle"
             )
-        self.teacher.model.check(self.data.image_shape)
-        self.student.check(self.data.image_shape)
+        self.teacher_model.check(self.event_shape)
+        student.check(self.event_shape)
+        if isinstance(objective, ReverseKLConfig):
+            gaussian = student.is_gaussian and self.teacher_model.is_gaussian
+            allowed = {"plain": True, "path": student.has_score, "exact": gaussian}
+            if not allowed[objective.estimator]:
+                known = " or ".join(repr(name) for name, fits in allowed.items() if fits)
+                raise ValueError(
+                    f"objective.estimator: {objective.estimator!r} needs a closed form that the "
+                    f"student {student.kind!r} and its teacher lack; give {known}"
+                )
         return self
 
     def to_json(self) -> str:
@@ -166,8 +191,13 @@ def parse_trial(values: dict[str, Any]) -> TrialConfig:
     Raises:
         ConfigError: one line a problem, each naming field, value and remedy.
     """
+    kind = values.get("task", "image") if isinstance(values, dict) else None
+    if kind not in TASKS:
+        raise ConfigError(f"task: {kind!r} is unknown; choose one of {', '.join(TASKS)}")
+    module_name, _, class_name = TASKS[kind].partition(":")
+    config_class: type[TrialConfig] = getattr(importlib.import_module(module_name), class_name)
     try:
-        return TrialConfig.model_validate(values)
+        return config_class.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(explain(error))) from None
 

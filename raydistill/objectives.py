@@ -7,13 +7,15 @@ data for x-reconstruction and decoded from the prior for oracle prediction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from raydistill.config_base import FrozenConfig
+from raydistill.gaussians import kl_divergence
 from raydistill.students.base import FlowStudent, Student
 from raydistill.teachers.base import Teacher
 
@@ -53,9 +55,16 @@ class ObjectiveOutput:
 
 
 class ReverseKLConfig(FrozenConfig):
-    """E_z[log p_S(S(z)) - log p_T(S(z))] by the plain Monte Carlo gradient (equation 1)."""
+    """E_z[log p_S(S(z)) - log p_T(S(z))] (equation 1).
+
+    Attributes:
+        estimator: of its gradient. `plain` differentiates through density and sample; `path` only
+            through the sample, which has no variance at the optimum (Roeder et al., 2017) and
+            needs the student's score; `exact` is the closed form between Gaussians, without noise.
+    """
 
     kind: Literal["reverse_kl"] = "reverse_kl"
+    estimator: Literal["plain", "path", "exact"] = "plain"
 
 
 class ZReconstructionConfig(FrozenConfig):
@@ -115,15 +124,28 @@ class ReverseKL:
 
     def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
         assert isinstance(student, FlowStudent)
+        if self.config.estimator == "exact":
+            return self._exact(batch, teacher, student)
         pushed = student.forward_with_log_det(batch.z)
         entropy = -(student.prior_log_prob(batch.z) - pushed.log_det).mean() / teacher.dimension
         cross_entropy = -teacher.log_prob(pushed.x).mean() / teacher.dimension
-        return ObjectiveOutput(
-            cross_entropy - entropy,
-            pushed.x,
-            batch.z,
-            {"entropy": entropy.detach(), "cross_entropy": cross_entropy.detach()},
-        )
+        loss = cross_entropy - entropy
+        if self.config.estimator == "path":
+            # The value of the plain estimate with the gradient that reaches it through x alone.
+            path = (student.score(batch.z) * pushed.x).sum() / len(batch.z) / teacher.dimension
+            surrogate = cross_entropy + path
+            loss = surrogate + (loss - surrogate).detach()
+        terms = {"entropy": entropy.detach(), "cross_entropy": cross_entropy.detach()}
+        return ObjectiveOutput(loss, pushed.x, batch.z, terms)
+
+    def _exact(self, batch: Batch, teacher: Teacher, student: FlowStudent) -> ObjectiveOutput:
+        own, target = student.gaussian(), teacher.gaussian()
+        assert own is not None
+        assert target is not None
+        loss = kl_divergence(own, target).sum() / teacher.dimension
+        with torch.no_grad():
+            x = student(batch.z)
+        return ObjectiveOutput(loss, x, batch.z)
 
 
 class ZReconstruction:
@@ -201,12 +223,23 @@ class DistillationLoss(nn.Module):
     """An objective as a module around its student, so that DDP sees one forward a step.
 
     The teacher is held outside the module's parameters: it is frozen and never synchronised.
+
+    Args:
+        objective, teacher, student: what to train on what.
+        replicas: how many independent students the student is a stack of. Their losses are added,
+            so that each has the gradient that it would have alone.
     """
 
-    def __init__(self, objective: Objective, teacher: Teacher, student: Student) -> None:
+    def __init__(
+        self, objective: Objective, teacher: Teacher, student: Student, replicas: int = 1
+    ) -> None:
         super().__init__()
-        self.student = student
+        self.student, self.replicas = student, replicas
         self._objective, self._teacher = objective, [teacher]
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
-        return self._objective(batch, self._teacher[0], self.student)
+        output = self._objective(batch, self._teacher[0], self.student)
+        if self.replicas == 1:
+            return output
+        # Objectives average over all dimensions, those of all replicas together.
+        return replace(output, loss=self.replicas * output.loss)

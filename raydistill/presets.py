@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from raydistill.config import TrialConfig, parse_trial
+from raydistill.config import ConfigError, parse_trial
 from raydistill.data.images import DATA_SETS
+from raydistill.tasks.gaussian_config import GaussianTrial
+from raydistill.tasks.image_config import ImageTrial
 
 Preset = Literal["smoke", "small", "paper"]
 
 Values = dict[str, Any]
 
 
-def image_preset(preset: Preset, dataset: str | None) -> TrialConfig:
+def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     """The image task's base trial at one of three sizes.
 
     Args:
@@ -24,7 +26,36 @@ def image_preset(preset: Preset, dataset: str | None) -> TrialConfig:
         ConfigError: the data set is unknown.
     """
     builders = {"smoke": _smoke, "small": _small, "paper": _paper}
-    return parse_trial(builders[preset](dataset))
+    trial = parse_trial({"task": "image", **builders[preset](dataset)})
+    assert isinstance(trial, ImageTrial)
+    return trial
+
+
+def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:
+    """The Gaussian study's base trial; `small` and `paper` are both the paper's settings.
+
+    Args:
+        preset: smoke has few updates and samples.
+        dataset: must be None; teachers are drawn.
+
+    Raises:
+        ConfigError: a data set is named.
+    """
+    if dataset is not None:
+        raise ConfigError(
+            f"dataset: {dataset!r} has no meaning for the gaussian task, whose teachers are drawn; "
+            "leave it out"
+        )
+    values: Values = {"task": "gaussian"}
+    if preset == "smoke":
+        values |= {
+            "dimension": 4,
+            "budget": {"updates": 200, "evaluate_every": 100, "checkpoint_every": 100},
+            "evaluation": {"samples": 200},
+        }
+    trial = parse_trial(values)
+    assert isinstance(trial, GaussianTrial)
+    return trial
 
 
 def _smoke(dataset: str | None) -> Values:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
+"""Version 2 added `Evaluation.replicas`; a record without it reads as one without replicas."""
 FILE_NAME = "record.json"
 
 Status = Literal["running", "finished", "failed"]
+
+Measured = Mapping[str, "float | Sequence[float]"]
+"""What a task measures: a number, or one a replica."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,28 @@ class Evaluation:
     Attributes:
         updates: optimiser steps done.
         split: validation (for the search) or test (once, at the end).
-        metrics: name to value; see docs/metrics.md.
+        metrics: name to value; see docs/metrics.md. Of a trial with replicas, their median.
+        replicas: name to one value a replica, in the order of their seeds; empty without replicas.
     """
 
     updates: int
     split: str
     metrics: dict[str, float]
+    replicas: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(updates: int, split: str, values: Measured) -> Evaluation:
+        """From what a task measures: sequences, one value a replica, beside their medians."""
+        replicas = {
+            name: tuple(float(one) for one in value)
+            for name, value in values.items()
+            if not isinstance(value, float)
+        }
+        metrics = {
+            name: value if isinstance(value, float) else median(replicas[name])
+            for name, value in values.items()
+        }
+        return Evaluation(updates, split, metrics, replicas)
 
 
 @dataclass(frozen=True)
@@ -110,18 +133,26 @@ def parse_record(text: str) -> Record:
     try:
         values = json.loads(text)
         version = values["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise RecordError(f"schema_version: {version} is not {SCHEMA_VERSION}")
+        if version not in READABLE:
+            raise RecordError(f"schema_version: {version} is none of {READABLE}")
+        values["schema_version"] = SCHEMA_VERSION
         values["spent"] = Spent(**values["spent"])
-        values["history"] = tuple(
-            Evaluation(e["updates"], e["split"], _numbers(e["metrics"])) for e in values["history"]
-        )
+        values["history"] = tuple(parse_evaluation(e) for e in values["history"])
         values["reference"] = {k: _numbers(v) for k, v in values["reference"].items()}
         return Record(**values)
     except RecordError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"not a record: {error!r}") from error
+
+
+def parse_evaluation(values: dict[str, Any]) -> Evaluation:
+    """An evaluation from its JSON tree."""
+    replicas = {
+        name: tuple(float(one) for one in value)
+        for name, value in values.get("replicas", {}).items()
+    }
+    return Evaluation(values["updates"], values["split"], _numbers(values["metrics"]), replicas)
 
 
 def _strict(value: Any) -> Any:

@@ -13,10 +13,14 @@ from typing import Any, TypeVar
 from raydistill.students.base import StudentConfig
 from raydistill.teachers.base import TeacherConfig
 
-TEACHERS = {"pixelcnn": "raydistill.teachers.pixelcnn:PixelCNNConfig"}
+TEACHERS = {
+    "pixelcnn": "raydistill.teachers.pixelcnn:PixelCNNConfig",
+    "gaussian": "raydistill.teachers.gaussian:GaussianTeacherConfig",
+}
 STUDENTS = {
     "resnet": "raydistill.students.resnet:ResNetConfig",
     "pixelcnn_flow": "raydistill.students.pixelcnn_flow:PixelCNNFlowConfig",
+    "linear": "raydistill.students.linear:LinearStudentConfig",
 }
 
 Config = TypeVar("Config", TeacherConfig, StudentConfig)

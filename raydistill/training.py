@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raydistill.config import BudgetConfig, OptimiserConfig
-from raydistill.record import Evaluation
-from raydistill.seeding import generator
+from raydistill.record import Evaluation, Measured, parse_evaluation
 from raydistill.storage import Storage
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -105,17 +104,18 @@ class Job:
 
     Attributes:
         module: its forward maps what `draw` returns to a `LossOutput`.
-        draw: called with a step's generator and this worker's share of the global batch.
+        draw: called with the number of updates done and this worker's share of the global batch;
+            a function of these and of the seed alone.
         evaluate: called on the first worker with the number of updates; returns metrics of the
             validation split.
         optimiser, budget, seed: how.
-        name: what the seed is for, so that a teacher and a student never share a stream.
+        name: what is trained.
         identity: whatever else a checkpoint must share with the job that continues it.
     """
 
     module: nn.Module
-    draw: Callable[[torch.Generator, slice], Any]
-    evaluate: Callable[[int], dict[str, float]]
+    draw: Callable[[int, slice], Any]
+    evaluate: Callable[[int], Measured]
     optimiser: OptimiserConfig
     budget: BudgetConfig
     seed: int
@@ -154,7 +154,7 @@ def train(
     Raises:
         TrainingDivergedError: the loss or gradient norm became NaN or infinite.
     """
-    budget, first = job.budget, workers.rank == 0
+    budget, clip, first = job.budget, job.optimiser.clip, workers.rank == 0
     share = workers.share(budget.batch_size)
     optimiser = torch.optim.Adam(
         job.module.parameters(),
@@ -168,11 +168,11 @@ def train(
     while state.updates < budget.updates:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(job.optimiser, state.updates, budget.updates)
-        draws = job.draw(generator(device, job.name, job.seed, state.updates), share)
-        output: LossOutput = module(draws)
+        output: LossOutput = module(job.draw(state.updates, share))
         optimiser.zero_grad(set_to_none=True)
         output.loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, job.optimiser.clip)
+        if clip is not None:
+            norm = nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
         state.updates += 1
 
@@ -181,13 +181,16 @@ def train(
         save = state.updates % budget.checkpoint_every == 0 or done
         if not (evaluate or save or state.updates % REPORT_EVERY == 0):
             continue
+        if clip is None:
+            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         scalars = _scalars(output, norm, optimiser)
         _require_finite(scalars, state.updates)
         evaluation = None
         if evaluate and first:
             now = time.perf_counter()
             state.train_seconds += now - clock
-            evaluation = Evaluation(state.updates, "validation", job.evaluate(state.updates))
+            measured = job.evaluate(state.updates)
+            evaluation = Evaluation.of(state.updates, "validation", measured)
             state.history.append(evaluation)
             clock = time.perf_counter()
             state.evaluate_seconds += clock - now
@@ -276,7 +279,7 @@ def _load(
             slots.setdefault(int(index), {})[slot] = value
     optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
     values = json.loads(saved_state)
-    values["history"] = [Evaluation(**evaluation) for evaluation in values["history"]]
+    values["history"] = [parse_evaluation(evaluation) for evaluation in values["history"]]
     return _State(**values)
 
 

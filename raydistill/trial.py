@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -28,12 +29,14 @@ from raydistill.record import (
 )
 from raydistill.storage import Storage
 from raydistill.store import Store
-from raydistill.tasks.base import Task, make_task
+from raydistill.tasks.base import Task
 from raydistill.training import Job, Progress, TrainingDivergedError, Workers, train
 
 CONFIG = "config.json"
 EVENTS = "events"
 """Folder of TensorBoard events inside a trial's."""
+ARRAYS = "arrays.safetensors"
+"""What figures are drawn from, inside a trial's folder."""
 KEPT_TASKS = 4
 
 
@@ -91,7 +94,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         run.on_progress(progress)
 
     job = Job(
-        DistillationLoss(objective, task.teacher, student),
+        DistillationLoss(objective, task.teacher, student, len(config.seeds)),
         task.draw(config),
         lambda updates: task.evaluate(student, config, "validation"),
         config.optimiser,
@@ -105,7 +108,8 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
         if book is None:
             return _blank(config, run, task.teacher_key)
-        result = Evaluation(config.budget.updates, "test", task.evaluate(student, config, "test"))
+        measured = task.evaluate(student, config, "test")
+        result = Evaluation.of(config.budget.updates, "test", measured)
     except TrainingDivergedError as error:
         record = _blank(config, run, task.teacher_key)
         if book is not None:
@@ -122,6 +126,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         began,
         time.time(),
     )
+    book.arrays(task.arrays(student, config))
     return book.finish((*outcome.history, result), spent, task.pictures(student, config))
 
 
@@ -156,7 +161,7 @@ def device_name(device: torch.device) -> str:
 
 def shared_part(config: TrialConfig) -> str:
     """The part of a configuration that a task is made of, as JSON: what trials of a sweep share."""
-    return config.model_dump_json(include={"task", "data", "teacher", "pairs", "evaluation"})
+    return config.model_dump_json(include=set(config.shared_fields))
 
 
 _tasks: dict[tuple[str, str, str], Task] = {}
@@ -168,7 +173,7 @@ def _task(config: TrialConfig, store: Store, device: torch.device) -> Task:
     if key not in _tasks:
         while len(_tasks) >= KEPT_TASKS:
             del _tasks[next(iter(_tasks))]
-        _tasks[key] = make_task(config, store, device)
+        _tasks[key] = config.make_task(store, device)
     return _tasks[key]
 
 
@@ -229,9 +234,16 @@ class _Book:
             self.writer.add_image(name, tiled, updates)
             self.folder.write(f"{name}.png", png(tiled))
             artefacts[name] = f"{name}.png"
-        self.record = replace(self.record, artefacts=artefacts)
+        self.record = replace(self.record, artefacts=self.record.artefacts | artefacts)
         self.writer.flush()
         self._publish()
+
+    def arrays(self, arrays: dict[str, Tensor]) -> None:
+        if not arrays:
+            return
+        tensors = {name: value.detach().cpu().contiguous() for name, value in arrays.items()}
+        self.folder.write(ARRAYS, safetensors.torch.save(tensors))
+        self.record = replace(self.record, artefacts=self.record.artefacts | {"arrays": ARRAYS})
 
     def finish(
         self, history: tuple[Evaluation, ...], spent: Spent, pictures: dict[str, Tensor]

@@ -13,6 +13,8 @@ import tyro
 
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
+from raydistill.cluster.tables import IMAGE_COLUMNS
+from raydistill.presets import image_preset
 
 NOISE, L1 = "objective.noise_level", "objective.l1_weight"
 
@@ -32,8 +34,8 @@ class NoiseInjectionSettings(SweepSettings):
 
 def question(settings: NoiseInjectionSettings) -> Question:
     """The sweep's question with the ranges of its settings."""
-    noise = settings.noise_levels or (0.0, 0.25, 0.5, 0.75)
-    l1 = settings.l1_weights or (0.0, 0.5, 1.0)
+    noise = tuple(settings.noise_levels or (0.0, 0.25, 0.5, 0.75))
+    l1 = tuple(settings.l1_weights or (0.0, 0.5, 1.0))
     low, high = min(noise), max(noise)
 
     def suggest(trial: optuna.Trial) -> dict[str, float]:
@@ -54,9 +56,11 @@ def question(settings: NoiseInjectionSettings) -> Question:
         suggest=suggest,
         first_points=first,
         samples={"smoke": 6, "small": 8, "paper": 24},
+        base=image_preset,
+        columns=IMAGE_COLUMNS,
     )
 
 
 if __name__ == "__main__":
     parsed = tyro.cli(NoiseInjectionSettings, description=__doc__)
-    main(parsed, question(parsed))
+    main(parsed, question)

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from raydistill.config import TrialConfig, parse_trial
+from raydistill.config import parse_trial
 from raydistill.data.images import ImageData, load_images
 from raydistill.presets import image_preset
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.tasks.image import ImageTask
+from raydistill.tasks.image_config import ImageTrial
 from raydistill.teachers.pixelcnn import PixelCNNTeacher
 from tests.helpers import merge, tiny_teacher
 from tests.training_jobs import JOBS, Whole, run
@@ -65,13 +66,13 @@ def smoke_values() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def smoke(smoke_values: dict[str, Any]) -> TrialConfig:
+def smoke(smoke_values: dict[str, Any]) -> ImageTrial:
     """The trial of `smoke_values`."""
     return parse_trial(smoke_values)
 
 
 @pytest.fixture(scope="session")
-def task(smoke: TrialConfig, store: Store) -> ImageTask:
+def task(smoke: ImageTrial, store: Store) -> ImageTask:
     """The image task with a smoke-size teacher trained on digits."""
     return ImageTask(smoke, store, torch.device("cpu"))
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from raydistill.conditionals import GaussianConditional
 from raydistill.students.base import Student, StudentConfig
-from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
+from raydistill.teachers.base import AutoregressiveTeacher, Encoding, Teacher, TeacherConfig
 
 
 class OwnStudentConfig(StudentConfig):
@@ -18,24 +18,24 @@ class OwnStudentConfig(StudentConfig):
     kind: Literal["tests.own_models:OwnStudentConfig"] = "tests.own_models:OwnStudentConfig"
     gain: float = 1.0
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        if image_shape[0] != 1:
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        if event_shape[0] != 1:
             raise ValueError("student.kind: OwnStudent is for grey images; give grey data")
 
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> Student:
-        return OwnStudent(image_shape, centre, spread * self.gain)
+        return OwnStudent(event_shape, centre, spread * self.gain)
 
 
 class OwnStudent(Student):
     """x = offset + scale * z, pixel by pixel."""
 
-    def __init__(self, image_shape: tuple[int, int, int], centre: float, spread: float) -> None:
+    def __init__(self, event_shape: tuple[int, ...], centre: float, spread: float) -> None:
         super().__init__()
-        self.event_shape = image_shape
-        self.offset = nn.Parameter(torch.full(image_shape, centre))
-        self.scale = nn.Parameter(torch.full(image_shape, spread))
+        self.event_shape = event_shape
+        self.offset = nn.Parameter(torch.full(event_shape, centre))
+        self.scale = nn.Parameter(torch.full(event_shape, spread))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.offset + self.scale * z
@@ -46,23 +46,23 @@ class OwnTeacherConfig(TeacherConfig):
 
     kind: Literal["tests.own_models:OwnTeacherConfig"] = "tests.own_models:OwnTeacherConfig"
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
+    def check(self, event_shape: tuple[int, ...]) -> None:
         pass
 
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> Teacher:
-        return OwnTeacher(image_shape, centre, spread)
+        return OwnTeacher(event_shape, centre, spread)
 
 
-class OwnTeacher(Teacher):
+class OwnTeacher(AutoregressiveTeacher):
     """x_t = offset_t + weight_t x_(t-1) + exp(log_scale_t) z_t; decoders come with the base."""
 
-    def __init__(self, image_shape: tuple[int, int, int], centre: float, spread: float) -> None:
+    def __init__(self, event_shape: tuple[int, ...], centre: float, spread: float) -> None:
         super().__init__()
-        self.event_shape = image_shape
+        self.event_shape = event_shape
         self.conditional = GaussianConditional()
-        size = torch.Size(image_shape).numel()
+        size = torch.Size(event_shape).numel()
         self.offset = nn.Parameter(torch.full((size,), centre))
         self.weight = nn.Parameter(torch.zeros(size))
         self.log_scale = nn.Parameter(torch.full((size,), spread).log())

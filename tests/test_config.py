@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from raydistill.config import ConfigError, TrialConfig, parse_trial, parse_trial_json
+from raydistill.config import ConfigError, parse_trial, parse_trial_json
 from raydistill.presets import Preset, image_preset
 from raydistill.students.resnet import ResNetConfig
+from raydistill.tasks.image_config import ImageTrial
 from tests.helpers import lines_of, merge
 from tests.own_models import (
     FLOW,
@@ -18,8 +19,8 @@ from tests.own_models import (
 
 
 def test_defaults_are_valid() -> None:
-    assert parse_trial({}) == TrialConfig()
-    assert TrialConfig().data.image_shape == (1, 14, 14)
+    assert parse_trial({}) == ImageTrial()
+    assert ImageTrial().data.image_shape == (1, 14, 14)
 
 
 @pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
@@ -56,14 +57,14 @@ def test_json_round_trip_is_the_identity(changes: dict[str, Any]) -> None:
 
 
 def test_json_has_every_default_spelled_out() -> None:
-    values = json.loads(TrialConfig().to_json())
+    values = json.loads(ImageTrial().to_json())
     assert values["student"] == ResNetConfig().model_dump()
     assert values["optimiser"]["beta2"] == 0.99
     assert values["evaluation"]["classifier"]["kind"] == "convnet"
 
 
 def test_configuration_is_frozen() -> None:
-    config = TrialConfig()
+    config = ImageTrial()
     for node, name in (
         (config, "seed"),
         (config.data, "size"),
@@ -73,13 +74,13 @@ def test_configuration_is_frozen() -> None:
     ):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(node, name, 1)
-    assert hash(config) == hash(TrialConfig())
+    assert hash(config) == hash(ImageTrial())
 
 
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     # what is given, the field named, the value named, what is advised
     ({"seed": -1}, "seed", "-1", "greater than or equal to 0"),
-    ({"task": "video"}, "task", "'video'", "'image'"),
+    ({"task": "video"}, "task", "'video'", "image, gaussian"),
     ({"data": {"name": "cifar"}}, "data.name", "'cifar'", "digits"),
     ({"data": {"size": 29}}, "data.size", "29", "at most 28"),
     ({"data": {"size": 3}}, "data.size", "3", "greater than or equal to 4"),
@@ -92,6 +93,12 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"optimiser": {"decay": "linear"}}, "optimiser.decay", "'linear'", "'cosine'"),
     ({"optimiser": {"beta2": 1.0}}, "optimiser.beta2", "1.0", "less than 1"),
     ({"optimiser": 3}, "optimiser", "3", "dictionary"),
+    (
+        {"objective": {"kind": "reverse_kl", "estimator": "path"}, "student": FLOW},
+        "objective.estimator",
+        "'path'",
+        "give 'plain'",
+    ),
     ({"budget": {"updates": 0}}, "budget.updates", "0", "greater than or equal to 1"),
     ({"budget": {"batch_size": 1.5}}, "budget.batch_size", "1.5", "integer"),
     ({"pairs": {"data_copies": 0}}, "pairs.data_copies", "0", "greater than or equal to 1"),

@@ -216,7 +216,7 @@ def test_noise_of_the_stated_deviation_reaches_the_student(
         {"objective": {"kind": kind, "noise_level": 0.7}, "budget": {"batch_size": 400}},
     )
     config = parse_trial(values)
-    batch = task.draw(config)(torch.Generator().manual_seed(1), slice(0, 400))
+    batch = task.draw(config)(1, slice(0, 400))
     objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
     output = objective(batch, task.teacher, Scaled(1.0).float())
     added = (output.z - batch.z).flatten()

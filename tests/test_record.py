@@ -91,7 +91,7 @@ def without(name: str) -> str:
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, None, "1"])
 def test_foreign_schema_is_refused(version: Any) -> None:
-    with pytest.raises(RecordError, match=f"schema_version: {version} is not {SCHEMA_VERSION}"):
+    with pytest.raises(RecordError, match=f"schema_version: {version} is none of"):
         parse_record(changed(schema_version=version))
 
 

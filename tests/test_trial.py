@@ -16,10 +16,11 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from raydistill.config import TrialConfig, parse_trial, parse_trial_json
+from raydistill.config import parse_trial, parse_trial_json
 from raydistill.record import Record, parse_record
 from raydistill.storage import Storage
 from raydistill.store import Store
+from raydistill.tasks.image_config import ImageTrial
 from raydistill.training import CHECKPOINT, Progress
 from raydistill.trial import TrialRun, read_record, run_trial
 from tests.helpers import merge
@@ -88,7 +89,7 @@ def test_reverse_kl_training_lowers_the_reverse_kl(
 
 
 def test_folder_holds_all_that_a_trial_leaves(
-    finished: tuple[Record, Path], smoke: TrialConfig
+    finished: tuple[Record, Path], smoke: ImageTrial
 ) -> None:
     record, folder = finished
     assert parse_trial_json((folder / "config.json").read_text()) == smoke

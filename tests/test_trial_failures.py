@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from raydistill.config import TrialConfig
 from raydistill.storage import Storage
 from raydistill.store import Store
+from raydistill.tasks.image_config import ImageTrial
 from raydistill.trial import fail_trial, read_record
 from tests.helpers import merge
 from tests.trial_runs import DIVERGING, FLOW, RESNET, run
@@ -61,7 +61,7 @@ def test_trial_whose_samples_are_not_finite_fails(
     assert record.cause
 
 
-def test_program_error_is_recorded_with_its_place(smoke: TrialConfig, tmp_path: Path) -> None:
+def test_program_error_is_recorded_with_its_place(smoke: ImageTrial, tmp_path: Path) -> None:
     folder = Storage.open(tmp_path)
     try:
         raise KeyError("missing")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from raydistill.config import BudgetConfig, OptimiserConfig
 from raydistill.objectives import Batch, DistillationLoss, ReverseKL, ReverseKLConfig
+from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.students.pixelcnn_flow import PixelCNNFlowConfig
 from raydistill.training import (
@@ -50,12 +51,17 @@ class Regression(nn.Module):
         return Loss(loss, {"half": 0.5 * loss.detach()})
 
 
+def step(update: int) -> torch.Generator:
+    """The randomness of an update."""
+    return generator(CPU, "student", 3, update)
+
+
 def norm_of(module: nn.Module) -> float:
     """A metric that is another number for every state of the weights."""
     return float(sum(p.detach().double().square().sum() for p in module.parameters()))
 
 
-def job_of(module: nn.Module, draw: Callable[[torch.Generator, slice], Any]) -> Job:
+def job_of(module: nn.Module, draw: Callable[[int, slice], Any]) -> Job:
     return Job(
         module,
         draw,
@@ -70,7 +76,7 @@ def job_of(module: nn.Module, draw: Callable[[torch.Generator, slice], Any]) -> 
 def regression(module: nn.Module | None = None, **changes: Any) -> Job:
     job = job_of(
         Regression() if module is None else module,
-        lambda random, share: torch.randn(8, 4, generator=random)[share],
+        lambda update, share: torch.randn(8, 4, generator=step(update))[share],
     )
     return replace(job, **changes)
 
@@ -81,7 +87,7 @@ def distillation() -> Job:
     torch.manual_seed(1)
     student = PixelCNNFlowConfig(channels=4, stages=2).build((3, 4, 4), spread=1.1)
     loss = DistillationLoss(ReverseKL(ReverseKLConfig()), teacher, student)
-    return job_of(loss, lambda random, share: Batch(teacher.sample_prior(8, random)[share]))
+    return job_of(loss, lambda update, share: Batch(teacher.sample_prior(8, step(update))[share]))
 
 
 JOBS: dict[str, Callable[[], Job]] = {"regression": regression, "distillation": distillation}
@@ -118,11 +124,11 @@ def interrupt_draw(job: Job, at: int) -> Job:
     """The job, failing when it draws the batch of update `at` (counted from 1)."""
     drawn = 0
 
-    def draw(random: torch.Generator, share: slice) -> Any:
+    def draw(update: int, share: slice) -> Any:
         nonlocal drawn
         drawn += 1
         if drawn == at:
             raise InterruptionError
-        return job.draw(random, share)
+        return job.draw(update, share)
 
     return replace(job, draw=draw)

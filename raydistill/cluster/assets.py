@@ -14,8 +14,7 @@ import torch
 
 from raydistill.cluster.runtime import Cluster
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
-from raydistill.config import TrialConfig
-from raydistill.tasks.base import make_task
+from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.training import Progress
 
 
@@ -26,12 +25,12 @@ class Prepared:
     Attributes:
         teacher: its content hash.
         teacher_found: whether it was in the store already.
-        references: floors, bits/dim and codes; see `Task.references`.
+        facts: what there is to say of it; see `Task.facts`.
     """
 
     teacher: str
     teacher_found: bool
-    references: dict[str, dict[str, float]]
+    facts: tuple[str, ...]
 
 
 def prepare_assets(
@@ -50,7 +49,7 @@ def prepare_assets(
         on_progress: the teacher's training.
         on_stage: what is being built now, and warnings.
     """
-    threads = min(float(config.teacher.threads), cluster.cpus)
+    threads = min(float(config.teacher_threads), cluster.cpus)
     several = place.resources.workers > 1
     options: dict[str, Any] = {"num_cpus": 0 if several else threads}
     if place.resources.gpus_per_worker > 0.0 and not several:
@@ -105,11 +104,10 @@ def _build_all(
 ) -> Prepared:
     # The builders run far from the driver's log: a damaged asset that is rebuilt must be seen.
     logging.getLogger("raydistill").addHandler(_Teller(say))
-    config = TrialConfig.model_validate_json(config_json)
+    config = parse_trial_json(config_json)
     several = place.resources.workers > 1
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task = make_task(
-        config,
+    task = config.make_task(
         place.store,
         device,
         on_progress=say,
@@ -119,4 +117,5 @@ def _build_all(
     )
     say("preparing codes of the training data and samples of the teacher")
     task.prepare(config)
-    return Prepared(task.teacher_key, task.teacher_found, task.references)
+    _ = task.references  # computed once here, so that no trial waits for the first
+    return Prepared(task.teacher_key, task.teacher_found, task.facts)

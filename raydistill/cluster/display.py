@@ -184,7 +184,7 @@ class TrialTable(Callback):  # type: ignore[misc]
             self.console.print(f"{self.ended}/{self.total} trials ended; {', '.join(running)}")
 
     def _say(self, trial: Any, row: _Row) -> None:
-        value = "" if row.value is None else f", {self.metric} {row.value:.1f}"
+        value = "" if row.value is None else f", {self.metric} {row.value:.4g}"
         self.console.print(f"{trial.config['trial']} {row.status}: {point_text(row.point)}{value}")
 
     def _render(self) -> Group:
@@ -198,7 +198,7 @@ class TrialTable(Callback):  # type: ignore[misc]
                 point_text(row.point),
                 f"{row.updates}/{row.total}",
                 "" if row.loss is None else f"{row.loss:.3f}",
-                "" if row.value is None else f"{row.value:.1f}",
+                "" if row.value is None else f"{row.value:.4g}",
                 Text(row.status, style=colours.get(row.status, "")),
             )
         seconds = time.monotonic() - self._began
@@ -207,8 +207,15 @@ class TrialTable(Callback):  # type: ignore[misc]
 
 def point_text(point: dict[str, Any]) -> str:
     """A point of the search space in one short line."""
-    parts = []
-    for name, value in point.items():
-        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-        parts.append(f"{name.rpartition('.')[2]}={shown}")
-    return " ".join(parts)
+    return " ".join(f"{axis_name(name)}={value_text(value)}" for name, value in point.items())
+
+
+def axis_name(path: str) -> str:
+    """The last part of a dotted field, or the last two where that alone says nothing."""
+    parts = path.split(".")
+    return parts[-2] if parts[-1] == "kind" and len(parts) > 1 else parts[-1]
+
+
+def value_text(value: object) -> str:
+    """A value of an axis, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

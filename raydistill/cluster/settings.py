@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import optuna
@@ -14,7 +14,7 @@ import tyro
 
 from raydistill.cluster.search import Point
 from raydistill.config import ConfigError, TrialConfig, parse_trial
-from raydistill.presets import Preset, image_preset
+from raydistill.presets import Preset
 
 SWEEP_FILE = "sweep.json"
 
@@ -67,6 +67,20 @@ PLACE_FIELDS = frozenset(
 DEFAULTS: dict[str, Any] = {"preset": "small", "seeds": 1, "seed": 0, "search": "optuna"}
 
 
+Axes = Mapping[str, tuple[Any, ...]]
+"""Dotted field -> values of the balanced design."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the ranked table: heading, metric, split, format of the number."""
+
+    heading: str
+    metric: str
+    split: str
+    format: str
+
+
 @dataclass(frozen=True)
 class Question:
     """What a sweep asks.
@@ -78,16 +92,25 @@ class Question:
         suggest: draws a point for the search; define-by-run.
         first_points: where the search starts.
         samples: trials of a search, by preset.
+        points: the design itself, where it is no product of `axes`, which then only say what
+            values occur.
+        base: from preset and data set to the trial that points are put into.
+        columns: of the ranked table.
+        defaults: of settings that are left out, where they differ from everyone's.
         metric: validation metric to minimise.
     """
 
     name: str
+    base: Callable[[Preset, str | None], TrialConfig]
+    columns: tuple[Column, ...]
     fixed: Point
-    axes: dict[str, tuple[float, ...]]
+    axes: Axes
     suggest: Callable[[optuna.Trial], Point]
     first_points: tuple[Point, ...]
     samples: dict[str, int]
     metric: str = "classifier_fd"
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +135,15 @@ class Plan:
         """The point of a trial of the study."""
         if self.what["search"] == "optuna":
             return self.question.suggest(trial)
-        axes = self.question.axes | {"seed": self.seeds}
+        axes = dict(self.question.axes)
+        if not self.replicated:
+            axes["seed"] = self.seeds
         return {name: trial.suggest_categorical(name, values) for name, values in axes.items()}
+
+    @property
+    def replicated(self) -> bool:
+        """Whether a trial trains all its seeds itself."""
+        return is_replicated(self.base)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -161,7 +191,9 @@ def saved_settings(text: str, question: str) -> dict[str, Any]:
     return settings
 
 
-def settle(settings: SweepSettings, saved: dict[str, Any] | None) -> dict[str, Any]:
+def settle(
+    settings: SweepSettings, saved: dict[str, Any] | None, defaults: Mapping[str, Any] = {}
+) -> dict[str, Any]:
     """Fill what was left out from the sweep that is resumed, or from the defaults.
 
     Raises:
@@ -177,17 +209,18 @@ def settle(settings: SweepSettings, saved: dict[str, Any] | None) -> dict[str, A
     what = json.loads(json.dumps(what))  # tuples become lists, as they will come back
     if saved is not None:
         for name, value in what.items():
-            if value in (None, []) or value == saved[name]:
+            if value in (None, []) or value == saved.get(name):
                 continue
-            if name == "num_samples" and value > saved[name]:
+            if name == "num_samples" and value > saved.get(name, 0):
                 saved = saved | {name: value}
                 continue
             raise ConfigError(
-                f"{name}: {value!r} contradicts the sweep's {saved[name]!r}; leave --{name} out to "
-                "resume it, or start a sweep under another --name"
+                f"{name}: {value!r} contradicts the sweep's {saved.get(name)!r}; leave "
+                f"--{name} out to resume it, or start a sweep under another --name"
             )
         return saved
-    return {k: DEFAULTS.get(k) if v is None else v for k, v in what.items()}
+    known = {**DEFAULTS, **defaults}
+    return {k: known.get(k) if v is None else v for k, v in what.items()}
 
 
 def make_plan(question: Question, what: dict[str, Any]) -> Plan:
@@ -196,24 +229,27 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
     Raises:
         ConfigError: a field, a point of the design, or a combination is refused.
     """
-    base = image_preset(what["preset"], what["dataset"])
-    base = with_fields(base, question.fixed | {"seed": what["seed"]})
+    base = question.base(what["preset"], what["dataset"])
+    seeding = {"seed": what["seed"]}
+    replicated = is_replicated(base)
+    if replicated:
+        seeding["replicas"] = what["seeds"]
+    base = with_fields(base, question.fixed | seeding)
     base = with_fields(base, dict(_assignment(text) for text in what["set"]))
-    what = what | {"dataset": base.data.name}
+    what = what | {"dataset": base.dataset}
     if what["search"] == "grid":
         if what["num_samples"] is not None:
             raise ConfigError(
                 f"num_samples: {what['num_samples']} has no meaning for a grid; leave it out, or "
                 "give --search optuna"
             )
-        values = [*question.axes.values(), range(what["seed"], what["seed"] + what["seeds"])]
-        names = [*question.axes, "seed"]
-        # Seeds vary slowest, so that an unfinished grid is balanced over its cells.
-        order = itertools.product(*values[::-1])
-        queued = tuple(dict(zip(names[::-1], cell, strict=True)) for cell in order)
+        axes = dict(question.axes)
+        if not replicated:
+            axes["seed"] = tuple(range(what["seed"], what["seed"] + what["seeds"]))
+        queued = question.points or _product(axes)
         total = len(queued)
     else:
-        if what["seeds"] > 1:
+        if what["seeds"] > 1 and not replicated:
             raise ConfigError(
                 f"seeds: {what['seeds']} needs a balanced design; give --search grid, or 1"
             )
@@ -234,12 +270,15 @@ def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
         ConfigError: a field does not exist or its value is refused.
     """
     tree = config.model_dump(mode="json")
+    changed: set[str] = set()
     for path, value in values.items():
         *parents, last = path.split(".")
         node: Any = tree
         for name in parents:
             node = node.get(name) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or (last not in node and last != "kind"):
+        unknown = isinstance(node, dict) and last not in node and last != "kind"
+        # Fields of a node that has just got another kind are for the validation to judge.
+        if not isinstance(node, dict) or (unknown and ".".join(parents) not in changed):
             known = list(node) if isinstance(node, dict) else list(tree)
             near = difflib.get_close_matches(last, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
@@ -247,15 +286,27 @@ def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
         node[last] = value
         if last == "kind":
             # Another kind has other fields; those of the old one would be refused.
+            changed.add(".".join(parents))
             for other in [k for k in node if k != "kind"]:
                 del node[other]
     return parse_trial(tree)
 
 
-def _corners(axes: dict[str, tuple[float, ...]]) -> list[Point]:
-    return [
-        {name: choose(values) for name, values in axes.items()} for choose in (min, max) if axes
-    ]
+def _product(axes: Axes) -> tuple[Point, ...]:
+    """All cells. Seeds vary slowest, so that an unfinished grid is balanced over its cells."""
+    names = list(axes)[::-1]
+    order = itertools.product(*(axes[name] for name in names))
+    return tuple(dict(zip(names, cell, strict=True)) for cell in order)
+
+
+def is_replicated(config: TrialConfig) -> bool:
+    """Whether trials of this task train all their seeds at once."""
+    return "replicas" in type(config).model_fields
+
+
+def _corners(axes: Axes) -> list[Point]:
+    """The ends of every axis; names stand for themselves."""
+    return [{name: values[end] for name, values in axes.items()} for end in (0, -1) if axes]
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 from ray import tune
@@ -33,17 +33,17 @@ from raydistill.cluster.settings import (
     settle,
 )
 from raydistill.cluster.train import MAX_FAILURES, TrialPlace, runner
-from raydistill.config import ConfigError, TrialConfig
+from raydistill.config import ConfigError, TrialConfig, parse_trial_json
 from raydistill.data.images import DataError
 from raydistill.record import FILE_NAME, Record
 from raydistill.storage import Storage, StorageError
 from raydistill.store import Store
-from raydistill.tasks.image_assets import load_data
 from raydistill.trial import read_record
 
 DRIVER_MEMORY = 300e6
 """Bytes that the waiting driver of a nested trial takes."""
 INTERRUPTED = 130
+Settings = TypeVar("Settings", bound=SweepSettings)
 REFUSED = 2
 
 
@@ -52,33 +52,44 @@ class SweepResult:
     """What a sweep came to.
 
     Attributes:
+        question: the sweep's question, and the name of its script.
         folder: of the sweep.
         records: one a trial, in order of their numbers.
         complete: whether every trial has ended.
         teacher_found: whether the teacher was in the store already.
     """
 
+    question: str
     folder: Storage
     records: tuple[Record, ...]
     complete: bool
     teacher_found: bool
 
 
-def main(settings: SweepSettings, question: Question) -> None:
-    """Run a sweep as a script: refusals are one line on standard error and exit status 2."""
+def main(settings: Settings, ask: Callable[[Settings], Question]) -> SweepResult | None:
+    """Run a sweep as a script: refusals are one line on standard error and exit status 2.
+
+    Args:
+        settings: from the command line.
+        ask: the question of settings in which nothing is left to default.
+
+    Returns:
+        The result; None for a dry run.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     console = make_console()
     try:
-        result = run_sweep(settings, question, console)
+        result = run_sweep(settings, ask, console)
     except (ConfigError, DataError, StorageError) as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
     if result is not None and not result.complete:
         console.print(
-            f"interrupted; continue with: python sweeps/{question.name}.py --storage-path "
+            f"interrupted; continue with: python sweeps/{result.question}.py --storage-path "
             f"{settings.storage_path} --name {Path(result.folder.uri).name} --resume"
         )
         sys.exit(INTERRUPTED)
+    return result
 
 
 def make_console() -> Console:
@@ -87,8 +98,15 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=140, soft_wrap=True)
 
 
-def run_sweep(settings: SweepSettings, question: Question, console: Console) -> SweepResult | None:
+def run_sweep(
+    settings: Settings, ask: Callable[[Settings], Question], console: Console
+) -> SweepResult | None:
     """Check everything, prepare the assets, run the trials, print the results.
+
+    Args:
+        settings: from the command line.
+        ask: the question of settings in which nothing is left to default.
+        console: where to print.
 
     Returns:
         The result; None for a dry run.
@@ -97,11 +115,15 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
         ConfigError, DataError, StorageError: something is refused, before any work.
     """
     root = Storage.open(settings.storage_path)
+    question = ask(settings)
     name = settings.name or _default_name(settings, question)
     folder = root.child(name)
     saved = _saved(folder, name, settings, question)
-    plan = make_plan(question, settle(settings, saved))
-    load_data(plan.base.data)  # an absent or damaged data set is refused here
+    what = settle(settings, saved, question.defaults)
+    # A resumed sweep's axes are its own, not those that this command line leaves out.
+    question = ask(replace(settings, **what))
+    plan = make_plan(question, what)
+    plan.base.check_data()  # an absent or damaged data set is refused here
     resources = Resources(settings.workers_per_trial, settings.gpus_per_worker)
     if plan.base.budget.batch_size % resources.workers:
         raise ConfigError(
@@ -120,16 +142,19 @@ def run_sweep(settings: SweepSettings, question: Question, console: Console) -> 
         folder.write(SWEEP_FILE, plan.to_json().encode())
         place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
         began = time.monotonic()
-        try:
-            prepared = _prepare(plan, place, cluster, console)
-        except KeyboardInterrupt:
-            # The teacher's checkpoint lies in the store: resuming goes on from there.
-            return SweepResult(folder, (), complete=False, teacher_found=False)
-        print_prepared(console, prepared, time.monotonic() - began)
+        found = True
+        if plan.base.needs_assets:
+            try:
+                prepared = _prepare(plan, place, cluster, console)
+            except KeyboardInterrupt:
+                # The teacher's checkpoint lies in the store: resuming goes on from there.
+                return SweepResult(question.name, folder, (), complete=False, teacher_found=False)
+            found = prepared.teacher_found
+            print_prepared(console, prepared, time.monotonic() - began)
         complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
         records = sweep_records(folder)
         print_results(console, plan, folder, records)
-        return SweepResult(folder, records, complete, prepared.teacher_found)
+        return SweepResult(question.name, folder, records, complete, found)
 
 
 def _prepare(plan: Plan, place: TrialPlace, cluster: Cluster, console: Console) -> Prepared:
@@ -184,7 +209,7 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
     def trial(values: dict[str, Any]) -> None:
         from raydistill.cluster.settings import with_fields
 
-        config = with_fields(TrialConfig.model_validate_json(base_json), values["point"])
+        config = with_fields(parse_trial_json(base_json), values["point"])
         run(config, values["trial"], place)
 
     return trial
@@ -209,7 +234,7 @@ def _record_deaths(study: Any, plan: Plan, folder: Storage) -> None:
         place = folder.child(trial_name(trial.number))
         record = read_record(place)
         if record is None:
-            config = plan.trial(dict(trial.params)).model_dump(mode="json")
+            config = plan.trial(plan.suggest(trial)).model_dump(mode="json")
             record = Record(trial_name(trial.number), "running", config, "")
         if record.status == "running":
             cause = f"its process died {MAX_FAILURES + 1} times"

@@ -24,7 +24,6 @@ from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.record import Record
 from raydistill.storage import Storage
 from raydistill.store import Store
-from raydistill.tasks.image_assets import load_data, train_teacher
 from raydistill.training import Progress, Workers
 from raydistill.trial import TrialRun, fail_trial, read_record, run_trial
 
@@ -130,13 +129,11 @@ def _worker(settings: dict[str, Any]) -> None:
 def _teacher_worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     config = parse_trial_json(settings["config"])
-    train_teacher(
-        config.teacher,
-        load_data(config.data),
+    config.train_teacher(
         get_device(),
         settings["work"],
-        workers=Workers(context.get_world_rank(), context.get_world_size()),
-        on_progress=lambda progress: ray.train.report({"updates": progress.updates}),
+        Workers(context.get_world_rank(), context.get_world_size()),
+        lambda progress: ray.train.report({"updates": progress.updates}),
     )
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from raydistill.config_base import FrozenConfig
+from raydistill.gaussians import Gaussian
 
 
 class Student(nn.Module, ABC):
@@ -24,24 +25,32 @@ class Student(nn.Module, ABC):
     def forward(self, z: Tensor) -> Tensor:
         """z of shape (B, *event_shape) to x of the same shape."""
 
+    def gaussian(self) -> Gaussian | None:
+        """The Gaussian, or stack of them, that it samples from; None for one that is none."""
+        return None
+
 
 class StudentConfig(FrozenConfig, ABC):
     """What every student's configuration offers; a subclass fixes `kind`.
 
     Attributes:
         is_flow: whether it builds a `FlowStudent`.
+        has_score: whether that flow implements `score`, which the path derivative needs.
+        is_gaussian: whether what it builds has a `gaussian`.
     """
 
     kind: str
     is_flow: ClassVar[bool] = False
+    has_score: ClassVar[bool] = False
+    is_gaussian: ClassVar[bool] = False
 
     @abstractmethod
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        """Raise ValueError, naming field, value and remedy, if it does not fit (C, H, W)."""
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        """Raise ValueError, naming field, value and remedy, if it does not fit this shape."""
 
     @abstractmethod
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> Student:
         """The untrained student for data of this shape, mean and standard deviation."""
 
@@ -76,6 +85,14 @@ class FlowStudent(Student):
     @abstractmethod
     def prior_log_prob(self, z: Tensor) -> Tensor:
         """Log-density of the prior, (B, *event_shape) -> (B,)."""
+
+    def score(self, z: Tensor) -> Tensor:
+        """grad_x log p_S at x = S(z), of the shape of z; only where `has_score` says so.
+
+        Raises:
+            NotImplementedError: this flow has none in closed form.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no score in closed form")
 
     def forward(self, z: Tensor) -> Tensor:
         return self.forward_with_log_det(z).x

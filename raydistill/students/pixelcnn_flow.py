@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import GaussianConditional
+from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
 from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
@@ -24,13 +25,14 @@ class PixelCNNFlowConfig(StudentConfig):
     blocks: int = Field(default=1, ge=1, le=16)
     stages: int = Field(default=2, ge=1, le=5)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        require_divisible("student.stages", self.stages, image_shape)
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        require_divisible("student.stages", self.stages, image_shape("student.kind", event_shape))
 
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> PixelCNNFlow:
-        return PixelCNNFlow(self, image_shape, centre=centre, spread=spread)
+        shape = image_shape("student.kind", event_shape)
+        return PixelCNNFlow(self, shape, centre=centre, spread=spread)
 
 
 class PixelCNNFlow(FlowStudent):
@@ -40,7 +42,7 @@ class PixelCNNFlow(FlowStudent):
 
     Args:
         config: the network's size.
-        image_shape: (C, H, W) of z and x.
+        shape: (C, H, W) of z and x.
         centre, spread: mean and standard deviation of the training data.
 
     Raises:
@@ -50,16 +52,16 @@ class PixelCNNFlow(FlowStudent):
     def __init__(
         self,
         config: PixelCNNFlowConfig,
-        image_shape: tuple[int, int, int],
+        shape: tuple[int, int, int],
         *,
         centre: float = 0.0,
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        config.check(image_shape)
-        self.event_shape = image_shape
+        config.check(shape)
+        self.event_shape = shape
         self.conditional = GaussianConditional()
-        self.map = AutoregressiveImageMap(config, image_shape, self.conditional)
+        self.map = AutoregressiveImageMap(config, shape, self.conditional)
         self.standardise = Standardise(centre, spread)
 
     def forward_with_log_det(self, z: Tensor) -> Pushforward:

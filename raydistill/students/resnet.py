@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.students.base import Student, StudentConfig
 
@@ -28,7 +29,7 @@ class ResNetConfig(StudentConfig):
     blocks: int = Field(default=4, ge=1, le=64)
     patch: int = Field(default=2, ge=1, le=8)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
+    def check(self, event_shape: tuple[int, ...]) -> None:
         """See `StudentConfig.check`.
 
         Raises:
@@ -36,7 +37,7 @@ class ResNetConfig(StudentConfig):
                 smaller than the folded input (section 4, "Invertibility"), or the patch does not
                 divide the image.
         """
-        depth, side = image_shape[0], image_shape[-1]
+        depth, _, side = image_shape("student.kind", event_shape)
         if side % self.patch:
             raise ValueError(
                 f"student.patch: {self.patch} does not divide the image side {side}; "
@@ -56,9 +57,10 @@ class ResNetConfig(StudentConfig):
             )
 
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> ResNetStudent:
-        return ResNetStudent(self, image_shape, centre=centre, spread=spread)
+        shape = image_shape("student.kind", event_shape)
+        return ResNetStudent(self, shape, centre=centre, spread=spread)
 
 
 class ResNetStudent(Student):
@@ -66,7 +68,7 @@ class ResNetStudent(Student):
 
     Args:
         config: the network's size.
-        image_shape: (C, H, W) of z and x.
+        shape: (C, H, W) of z and x.
         centre, spread: mean and standard deviation of the training data.
 
     Raises:
@@ -76,15 +78,15 @@ class ResNetStudent(Student):
     def __init__(
         self,
         config: ResNetConfig,
-        image_shape: tuple[int, int, int],
+        shape: tuple[int, int, int],
         *,
         centre: float = 0.0,
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        config.check(image_shape)
-        folded = image_shape[0] * config.patch**2
-        self.event_shape = image_shape
+        config.check(shape)
+        folded = shape[0] * config.patch**2
+        self.event_shape = shape
         self.patch = config.patch
         self.input = nn.Conv2d(folded, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))

@@ -1,22 +1,16 @@
-"""What a task is, to the training loop and to Ray; a new one is a file and a line below."""
+"""What a task is, to the training loop and to Ray; `config.TASKS` lists them."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from raydistill.config import TrialConfig
-from raydistill.storage import Storage
-from raydistill.store import Store
+from raydistill.record import Measured
 from raydistill.students.base import Student
 from raydistill.teachers.base import Teacher
-from raydistill.training import Progress
-
-TASKS = {"image": "raydistill.tasks.image:ImageTask"}
 
 
 class Task(Protocol):
@@ -42,6 +36,11 @@ class Task(Protocol):
         """Floors and facts by which students are read; goes into every record."""
         ...
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Sentences to print of the teacher before the trials start."""
+        ...
+
     def prepare(self, config: TrialConfig) -> None:
         """Build now what a trial would otherwise build when it first needs it."""
         ...
@@ -50,37 +49,18 @@ class Task(Protocol):
         """The untrained student: a function of the configuration and its seed."""
         ...
 
-    def draw(self, config: TrialConfig) -> Callable[[torch.Generator, slice], Any]:
-        """From randomness and a worker's share to the batch that the objective takes."""
+    def draw(self, config: TrialConfig) -> Callable[[int, slice], Any]:
+        """From an update's number and a worker's share to the batch that the objective takes."""
         ...
 
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> dict[str, float]:
+    def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
         """Metrics of a student against the validation or test split."""
+        ...
+
+    def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+        """What figures are drawn from beyond the metrics, by name; stored beside the record."""
         ...
 
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
         """Images in [0, 1], (N, C, H, W), by name."""
         ...
-
-
-def make_task(
-    config: TrialConfig,
-    store: Store,
-    device: torch.device,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    train_elsewhere: Callable[[Storage], None] | None = None,
-) -> Task:
-    """The task of a configuration, its teacher found in the store or trained.
-
-    Args:
-        config: any trial of the sweep.
-        store: where assets are found or built.
-        device: where everything lives.
-        on_progress: told of the teacher's training.
-        train_elsewhere: trains the teacher with several processes, leaving its final checkpoint
-            in the folder it is called with; None trains it here.
-    """
-    module_name, _, class_name = TASKS[config.task].partition(":")
-    kind = getattr(importlib.import_module(module_name), class_name)
-    task: Task = kind(config, store, device, on_progress, train_elsewhere)
-    return task

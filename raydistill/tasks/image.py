@@ -39,6 +39,7 @@ from raydistill.tasks.image_assets import (
     get_teacher,
     load_data,
 )
+from raydistill.tasks.image_config import ImageTrial
 from raydistill.training import Progress, TrainingDivergedError
 
 GRID = 64
@@ -74,7 +75,7 @@ class ImageTask:
 
     def __init__(
         self,
-        config: TrialConfig,
+        config: ImageTrial,
         store: Store,
         device: torch.device,
         on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -142,15 +143,22 @@ class ImageTask:
             )
         return student.to(self.device)
 
-    def draw(self, config: TrialConfig) -> Callable[[torch.Generator, slice], Batch]:
-        """What the objective of a trial draws on: a function from randomness to a batch."""
+    def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:
+        """What the objective of a trial draws on: a function from an update to its batch."""
         count, draws = config.budget.batch_size, objective_class(config.objective).draws
+
+        def random_of(update: int) -> torch.Generator:
+            return generator(self.device, "student", config.seed, update)
+
         if draws == "prior":
-            return lambda random, share: Batch(self.teacher.sample_prior(count, random)[share])
+            return lambda update, share: Batch(
+                self.teacher.sample_prior(count, random_of(update))[share]
+            )
         pairs = self.data_pairs if draws == "data pairs" else self.oracle_pairs
         noisy = noise_level(config) > 0.0
 
-        def draw(random: torch.Generator, share: slice) -> Batch:
+        def draw(update: int, share: slice) -> Batch:
+            random = random_of(update)
             index = torch.randint(len(pairs.x), (count,), generator=random, device=self.device)
             noise = None
             if noisy:
@@ -186,6 +194,22 @@ class ImageTask:
             metrics["reverse_kl"] = self._reverse_kl(student)
         student.train()
         return metrics
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The teacher beside its baselines, and its codes beside the prior."""
+        bits, codes = self.references["bits_per_dimension"], self.references["codes"]
+        return (
+            f"held-out bits/dim: teacher {bits['teacher']:.3f}, diagonal Gaussian "
+            f"{bits['diagonal_gaussian']:.3f}, full-covariance Gaussian "
+            f"{bits['full_gaussian']:.3f}",
+            f"codes of held-out data: std {codes['std']:.3f}, kurtosis {codes['kurtosis']:.2f} "
+            "(prior: 1, 3)",
+        )
+
+    def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+        """Nothing: figures of this task are its pictures."""
+        return {}
 
     @cached_property
     def references(self) -> dict[str, dict[str, float]]:

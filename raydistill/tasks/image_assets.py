@@ -15,7 +15,6 @@ import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.standardise
 import raydistill.teachers.base
-from raydistill.config import DataConfig, TeacherTraining
 from raydistill.data.images import ImageData, load_images
 from raydistill.data.logit import dequantise, to_logit
 from raydistill.metrics.classifier import (
@@ -28,6 +27,7 @@ from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logit
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Asset, Built, Store, code_version
+from raydistill.tasks.image_config import DataConfig, TeacherTraining
 from raydistill.teachers.base import Teacher
 from raydistill.training import Job, Progress, Workers, train
 
@@ -175,7 +175,8 @@ def train_teacher(
     teacher = _untrained(training, data).to(device)
     values = data.train.values.to(device)
 
-    def draw(random: torch.Generator, share: slice) -> Tensor:
+    def draw(update: int, share: slice) -> Tensor:
+        random = generator(device, "teacher", training.seed, update)
         count = training.budget.batch_size
         index = torch.randint(len(values), (count,), generator=random, device=device)
         x = to_logit(dequantise(values[index], data.levels, random))

@@ -1,4 +1,4 @@
-"""The teacher contract: an autoregressive density with an exact, parallel `encode`."""
+"""The teacher contract: a density with an exact, parallel `encode`, and its decoders."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import ModuleType
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from raydistill.conditionals import Conditional
 from raydistill.config_base import FrozenConfig
+from raydistill.gaussians import Gaussian
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,22 @@ class Encoding:
 
 
 class TeacherConfig(FrozenConfig, ABC):
-    """What every teacher's configuration offers; a subclass fixes `kind`."""
+    """What every teacher's configuration offers; a subclass fixes `kind`.
+
+    Attributes:
+        is_gaussian: whether what it builds has a `gaussian`.
+    """
 
     kind: str
+    is_gaussian: ClassVar[bool] = False
 
     @abstractmethod
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        """Raise ValueError, naming field, value and remedy, if it cannot model (C, H, W)."""
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        """Raise ValueError, naming field, value and remedy, if it cannot model this shape."""
 
     @abstractmethod
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> Teacher:
         """The untrained teacher for data of this shape, mean and standard deviation."""
 
@@ -52,18 +59,13 @@ class DecodingError(RuntimeError):
 
 
 class Teacher(nn.Module, ABC):
-    """p_T(x) = prod_t p_T(x_t | x_1 ... x_{t-1}) as a bijection T between x and noise z.
-
-    A subclass says how to encode and how to run one parallel sweep of the recursion
-    x_t = f(z_t; x_1 ... x_{t-1}); sequential and Jacobi decoding, likelihood and sampling follow.
+    """p_T as a bijection T between x and noise z of the same shape.
 
     Attributes:
         event_shape: shape of one example, without the batch dimension.
-        conditional: the scalar map of every dimension; it owns the prior.
     """
 
     event_shape: tuple[int, ...]
-    conditional: Conditional
 
     @property
     def dimension(self) -> int:
@@ -71,44 +73,15 @@ class Teacher(nn.Module, ABC):
         return int(torch.Size(self.event_shape).numel())
 
     @property
+    @abstractmethod
     def decode_methods(self) -> tuple[str, ...]:
         """What `decode(method=)` takes, the default first."""
-        return ("sequential", "jacobi")
 
     @abstractmethod
     def encode(self, x: Tensor) -> Encoding:
         """T: x of shape (B, *event_shape) to z of the same shape, in one parallel pass."""
 
     @abstractmethod
-    def sweep(self, z: Tensor, x: Tensor) -> Tensor:
-        """One pass of the recursion: dimension t of the result is f(z_t; x_1 ... x_{t-1}).
-
-        x = T^-1(z) is its unique fixed point, and each sweep makes at least one dimension more
-        exact. Both arguments and the result have the shape (B, *event_shape).
-        """
-
-    def decoding_sources(self) -> tuple[ModuleType, ...]:
-        """The modules whose code its stored samples depend on, beside what its weights do."""
-        return (sys.modules[Teacher.__module__],)
-
-    @abstractmethod
-    def decoding_order(self) -> Tensor:
-        """The flat indices of the dimensions of one example in the order of the recursion, (D,)."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log p_T(x) in nats: (B, *event_shape) -> (B,)."""
-        encoding = self.encode(x)
-        return self.prior_log_prob(encoding.z) + encoding.log_det
-
-    def prior_log_prob(self, z: Tensor) -> Tensor:
-        """Log-density of the prior, (B, *event_shape) -> (B,)."""
-        return self.conditional.prior_log_prob(z).flatten(1).sum(1)
-
-    def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
-        """z ~ prior of shape (count, *event_shape), on the generator's device."""
-        return self.conditional.sample_prior((count, *self.event_shape), generator)
-
-    @torch.no_grad()
     def decode(
         self,
         z: Tensor,
@@ -129,6 +102,39 @@ class Teacher(nn.Module, ABC):
             ValueError: an unknown method, or z of the wrong shape.
             DecodingError: Jacobi met `max_sweeps` first.
         """
+
+    @abstractmethod
+    def prior_log_prob(self, z: Tensor) -> Tensor:
+        """Log-density of the prior, (B, *event_shape) -> (B,)."""
+
+    @abstractmethod
+    def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
+        """z ~ prior of shape (count, *event_shape), on the generator's device."""
+
+    def decoding_sources(self) -> tuple[ModuleType, ...]:
+        """The modules whose code its stored samples depend on, beside what its weights do."""
+        return (sys.modules[Teacher.__module__],)
+
+    def gaussian(self) -> Gaussian | None:
+        """The Gaussian, or stack of them, that p_T is; None for a teacher that is none."""
+        return None
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log p_T(x) in nats: (B, *event_shape) -> (B,)."""
+        encoding = self.encode(x)
+        return self.prior_log_prob(encoding.z) + encoding.log_det
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator, method: str | None = None) -> Tensor:
+        """Exact draws from p_T, (count, *event_shape)."""
+        return self.decode(self.sample_prior(count, generator), method)
+
+    def check_decoding(self, z: Tensor, method: str | None) -> str:
+        """The method to decode z by.
+
+        Raises:
+            ValueError: it is unknown, or z has the wrong shape.
+        """
         method = method or self.decode_methods[0]
         if method not in self.decode_methods:
             raise ValueError(
@@ -140,17 +146,59 @@ class Teacher(nn.Module, ABC):
                 f"z: shape {tuple(z.shape)} does not fit; expected (batch, "
                 f"{', '.join(map(str, self.event_shape))})"
             )
+        return method
+
+
+class AutoregressiveTeacher(Teacher):
+    """p_T(x) = prod_t p_T(x_t | x_1 ... x_{t-1}), one conditional a dimension.
+
+    A subclass says how to encode and how to run one parallel sweep of the recursion
+    x_t = f(z_t; x_1 ... x_{t-1}); sequential and Jacobi decoding, likelihood and sampling follow.
+
+    Attributes:
+        conditional: the scalar map of every dimension; it owns the prior.
+    """
+
+    conditional: Conditional
+
+    @property
+    def decode_methods(self) -> tuple[str, ...]:
+        return ("sequential", "jacobi")
+
+    @abstractmethod
+    def sweep(self, z: Tensor, x: Tensor) -> Tensor:
+        """One pass of the recursion: dimension t of the result is f(z_t; x_1 ... x_{t-1}).
+
+        x = T^-1(z) is its unique fixed point, and each sweep makes at least one dimension more
+        exact. Both arguments and the result have the shape (B, *event_shape).
+        """
+
+    @abstractmethod
+    def decoding_order(self) -> Tensor:
+        """The flat indices of the dimensions of one example in the order of the recursion, (D,)."""
+
+    def prior_log_prob(self, z: Tensor) -> Tensor:
+        return self.conditional.prior_log_prob(z).flatten(1).sum(1)
+
+    def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.conditional.sample_prior((count, *self.event_shape), generator)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        method: str | None = None,
+        *,
+        tolerance: float = 1e-5,
+        max_sweeps: int | None = None,
+    ) -> Tensor:
+        method = self.check_decoding(z, method)
         if method == "sequential":
             return self._decode_sequential(z)
         if method == "jacobi":
             cap = self.dimension + 1 if max_sweeps is None else max_sweeps
             return self._decode_jacobi(z, tolerance, cap)
         return self._decode_cached(z)
-
-    @torch.no_grad()
-    def sample(self, count: int, generator: torch.Generator, method: str | None = None) -> Tensor:
-        """Exact draws from p_T, (count, *event_shape)."""
-        return self.decode(self.sample_prior(count, generator), method)
 
     def _decode_sequential(self, z: Tensor) -> Tensor:
         """The reference: one full forward a dimension."""

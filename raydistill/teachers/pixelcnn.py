@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import Conditional, GaussianConditional
+from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_network
-from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
+from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
 
@@ -25,13 +26,16 @@ class PixelCNNConfig(TeacherConfig):
     blocks: int = Field(default=1, ge=1, le=16)
     stages: int = Field(default=2, ge=1, le=5)
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        require_divisible("teacher.model.stages", self.stages, image_shape)
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        shape = image_shape("teacher.model.kind", event_shape)
+        require_divisible("teacher.model.stages", self.stages, shape)
 
     def build(
-        self, image_shape: tuple[int, int, int], *, centre: float = 0.0, spread: float = 1.0
+        self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> PixelCNNTeacher:
-        return PixelCNNTeacher(self, image_shape, centre=centre, spread=spread)
+        self.check(event_shape)
+        shape = image_shape("teacher.model.kind", event_shape)
+        return PixelCNNTeacher(self, shape, centre=centre, spread=spread)
 
     def sources(self) -> tuple[ModuleType, ...]:
         return (*super().sources(), pixelcnn_layers, pixelcnn_network)
@@ -57,16 +61,16 @@ class AutoregressiveImageMap(torch.nn.Module):
 
     Args:
         size: the network's.
-        image_shape: (C, H, W) with H = W.
+        shape: (C, H, W) with H = W.
         conditional: the scalar map.
     """
 
     def __init__(
-        self, size: PixelCNNSize, image_shape: tuple[int, int, int], conditional: Conditional
+        self, size: PixelCNNSize, shape: tuple[int, int, int], conditional: Conditional
     ) -> None:
         super().__init__()
-        self.image_shape, self.conditional = image_shape, conditional
-        depth = image_shape[0]
+        self.image_shape, self.conditional = shape, conditional
+        depth = shape[0]
         self.couplings = depth * (depth - 1) // 2
         self.network = PixelCNNNetwork(
             depth,
@@ -111,12 +115,12 @@ class AutoregressiveImageMap(torch.nn.Module):
         return torch.cat([params[:, :1] + shift, params[:, 1:]], dim=1)
 
 
-class PixelCNNTeacher(Teacher):
+class PixelCNNTeacher(AutoregressiveTeacher):
     """log p_T(x) with T exact and parallel, T^-1 sequential, cached or by Jacobi iteration.
 
     Args:
         config: the network's size.
-        image_shape: (C, H, W) of x.
+        shape: (C, H, W) of x.
         centre, spread: mean and standard deviation of the training data; the network sees
             (x - centre) / spread.
 
@@ -127,16 +131,16 @@ class PixelCNNTeacher(Teacher):
     def __init__(
         self,
         config: PixelCNNConfig,
-        image_shape: tuple[int, int, int],
+        shape: tuple[int, int, int],
         *,
         centre: float = 0.0,
         spread: float = 1.0,
     ) -> None:
         super().__init__()
-        config.check(image_shape)
-        self.event_shape = image_shape
+        config.check(shape)
+        self.event_shape = shape
         self.conditional = GaussianConditional()
-        self.map = AutoregressiveImageMap(config, image_shape, self.conditional)
+        self.map = AutoregressiveImageMap(config, shape, self.conditional)
         self.standardise = Standardise(centre, spread)
 
     @property
@@ -174,15 +178,15 @@ class PixelCNNTeacher(Teacher):
         return self.standardise.restore(x)
 
 
-def raster_order(image_shape: tuple[int, ...]) -> Tensor:
+def raster_order(shape: tuple[int, ...]) -> Tensor:
     """Flat indices into (C, H, W): pixels row by row, channels within a pixel."""
-    indices = torch.arange(torch.Size(image_shape).numel()).view(image_shape)
+    indices = torch.arange(torch.Size(shape).numel()).view(shape)
     return indices.permute(1, 2, 0).reshape(-1)
 
 
-def require_divisible(field: str, stages: int, image_shape: tuple[int, int, int]) -> None:
+def require_divisible(field: str, stages: int, shape: tuple[int, int, int]) -> None:
     """Raise ValueError unless the image can be halved `stages - 1` times."""
-    _, height, width = image_shape
+    _, height, width = shape
     if height != width:
         raise ValueError(
             f"{field}: a PixelCNN++ needs square images, not {height}x{width}; crop or pad the data"

@@ -49,7 +49,7 @@ def run_here(*arguments: str) -> Finished:
     output, errors, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            main(settings, script.question(settings))
+            main(settings, script.question)
         except SystemExit as stopped:
             code = int(stopped.code or 0)
     return Finished(code, output.getvalue(), errors.getvalue())

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from raydistill.cluster.settings import make_plan, saved_settings, settle, with_fields
-from raydistill.config import ConfigError, TrialConfig
+from raydistill.config import ConfigError
+from raydistill.tasks.image_config import ImageTrial
 from tests.cluster.scripts import load_script
 
 noise_injection = load_script()
@@ -45,13 +46,13 @@ def test_a_point_becomes_a_trial_with_every_other_field_from_the_base():
 
 
 def test_fields_are_set_by_their_path():
-    base = TrialConfig()
+    base = ImageTrial()
     changed = with_fields(base, {"budget.updates": 7, "student.channels": 48})
     assert (changed.budget.updates, changed.student.channels) == (7, 48)
 
 
 def test_another_kind_starts_from_that_kinds_defaults():
-    changed = with_fields(TrialConfig(), {"student.kind": "pixelcnn_flow"})
+    changed = with_fields(ImageTrial(), {"student.kind": "pixelcnn_flow"})
     assert changed.student.kind == "pixelcnn_flow"
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydistill.config import TrialConfig, parse_trial
+from raydistill.config import parse_trial
 from raydistill.data.logit import from_logit
 from raydistill.objectives import Batch
-from raydistill.seeding import generator
 from raydistill.students.base import Student
 from raydistill.tasks.image import ImageTask, matched_scale, noise_level
+from raydistill.tasks.image_config import ImageTrial
 from tests.helpers import merge, normal
 
 
@@ -86,7 +86,7 @@ def test_shares_of_workers_are_the_batch_of_one(
     draw = task.draw(config)
 
     def batch(share: slice) -> Batch:
-        return draw(generator("cpu", "student", 0, 7), share)
+        return draw(7, share)
 
     whole, halves = batch(slice(0, 16)), [batch(slice(0, 8)), batch(slice(8, 16))]
     for name in ("z", "x", "noise"):
@@ -96,11 +96,14 @@ def test_shares_of_workers_are_the_batch_of_one(
         else:
             assert torch.equal(torch.cat(parts), getattr(whole, name))
     assert len(whole.z) == 16
+    another = task.draw(config.model_copy(update={"seed": 1}))(7, slice(0, 16))
+    assert not torch.equal(another.z, whole.z)
+    assert not torch.equal(draw(8, slice(0, 16)).z, whole.z)
     assert (whole.x is None) == (objective["kind"] == "z_reconstruction")
     assert (whole.noise is None) == ("noise_level" not in objective)
 
 
-def test_perfect_student_reconstructs_and_matches(task: ImageTask, smoke: TrialConfig) -> None:
+def test_perfect_student_reconstructs_and_matches(task: ImageTask, smoke: ImageTrial) -> None:
     student = TeacherInverse(task)
     metrics = task.evaluate(student, smoke, "validation")
     assert metrics["reconstruction_l1"] < 1e-3
@@ -112,7 +115,7 @@ def test_perfect_student_reconstructs_and_matches(task: ImageTask, smoke: TrialC
     assert task.evaluate(student, smoke, "validation") == metrics
 
 
-def test_collapsed_student_is_seen_to_be(task: ImageTask, smoke: TrialConfig) -> None:
+def test_collapsed_student_is_seen_to_be(task: ImageTask, smoke: ImageTrial) -> None:
     perfect = task.evaluate(TeacherInverse(task), smoke, "test")
     collapsed = task.evaluate(Constant(task.data_pairs.x[0]), smoke, "test")
     assert collapsed["top_class_share"] == 1.0
@@ -123,7 +126,7 @@ def test_collapsed_student_is_seen_to_be(task: ImageTask, smoke: TrialConfig) ->
 
 
 def test_student_is_a_function_of_its_configuration(
-    task: ImageTask, smoke: TrialConfig, smoke_values: dict[str, Any]
+    task: ImageTask, smoke: ImageTrial, smoke_values: dict[str, Any]
 ) -> None:
     torch.manual_seed(1)
     first = task.build_student(smoke).state_dict()

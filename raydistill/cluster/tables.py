@@ -1,0 +1,27 @@
+"""Columns of the ranked table, one set a task."""
+
+from __future__ import annotations
+
+from raydistill.cluster.settings import Column
+
+IMAGE_COLUMNS = (
+    Column("validation", "classifier_fd", "validation", ".1f"),
+    Column("test", "classifier_fd", "test", ".1f"),
+    Column("± sets", "classifier_fd_sd", "test", ".1f"),
+    Column("matched z", "classifier_fd_matched", "test", ".1f"),
+    Column("top class", "top_class_share", "test", ".2f"),
+    Column("sharpness", "sharpness_ratio", "test", ".2f"),
+    Column("recon. l1", "reconstruction_l1", "test", ".3f"),
+)
+
+GAUSSIAN_COLUMNS = (
+    Column("KL(S|T)", "kl_student_teacher", "test", ".3g"),
+    Column("KL(T|S)", "kl_teacher_student", "test", ".3g"),
+    Column("KS log p", "ks_log_prob", "test", ".3f"),
+    Column("floor", "ks_log_prob_floor", "test", ".3f"),
+    Column("shift", "log_prob_shift", "test", "+.2f"),
+    Column("narrowest", "whitened_spectrum_min", "test", ".2g"),
+    Column("norm", "norm_ratio", "test", ".3f"),
+    Column("outward", "outward_fraction", "test", ".2f"),
+)
+"""Medians over replicas."""

@@ -1,0 +1,127 @@
+"""Which objective survives a growing dimension? (sections 3.2 and 4.1.1, Figures 1 and 2)
+
+python sweeps/dimensionality.py                   # objectives x dimensions x teacher scales
+python sweeps/dimensionality.py --preset paper    # the paper's own setting alone
+python sweeps/dimensionality.py --conditions 3 30 300 --dimensions 8 64   # conditioning or T?
+python sweeps/dimensionality.py --objectives reverse_kl --estimators plain path exact
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+import tyro
+
+from raydistill.cluster.settings import Axes, Question, SweepSettings
+from raydistill.cluster.sweep import main
+from raydistill.cluster.tables import GAUSSIAN_COLUMNS
+from raydistill.config import ConfigError
+from raydistill.presets import gaussian_preset
+
+Objective = Literal["reverse_kl", "z_reconstruction", "x_reconstruction", "oracle"]
+RATE = "optimiser.learning_rate"
+
+PAPER: dict[str, tuple[Any, ...]] = {
+    "objective.kind": ("reverse_kl", "z_reconstruction", "x_reconstruction"),
+    "teacher.matrix": ("standard",),
+    "dimension": (4, 16, 32, 64),
+}
+SMALL = PAPER | {
+    "objective.kind": (*PAPER["objective.kind"], "oracle"),
+    "teacher.matrix": ("standard", "scaled"),
+}
+SMOKE = SMALL | {"dimension": (2, 8)}
+
+
+@dataclass(frozen=True)
+class DimensionalitySettings(SweepSettings):
+    """Linear students of Gaussian teachers; a trial trains all its seeds as one batch.
+
+    Each option that takes several values is an axis of the design; `--set` reaches all other
+    fields. A search (`--search optuna`) varies the learning rate as well.
+
+    Attributes:
+        dimensions: T.
+        objectives: what is minimised.
+        matrices: teachers: entries N(0, 1) as in the paper, or the same over sqrt(T).
+        conditions: condition numbers of R, in place of --matrices.
+        estimators: of reverse KL's gradient; for --objectives reverse_kl alone.
+        starts: of the student's matrix.
+        updates: budgets.
+        learning_rates: of Adam; a search takes them for its range.
+    """
+
+    dimensions: tuple[int, ...] | None = None
+    objectives: tuple[Objective, ...] | None = None
+    matrices: tuple[Literal["standard", "scaled"], ...] | None = None
+    conditions: tuple[float, ...] | None = None
+    estimators: tuple[Literal["plain", "path", "exact"], ...] | None = None
+    starts: tuple[Literal["identity", "random"], ...] | None = None
+    updates: tuple[int, ...] | None = None
+    learning_rates: tuple[float, ...] | None = None
+
+
+def axes_of(settings: DimensionalitySettings) -> Axes:
+    """Dotted field -> values; T varies slowest, so that the cheap cells come first."""
+    axes = dict({"paper": PAPER, "smoke": SMOKE}.get(settings.preset or "", SMALL))
+    given: dict[str, tuple[Any, ...] | None] = {
+        "objective.kind": settings.objectives,
+        "objective.estimator": settings.estimators,
+        "teacher.matrix": settings.matrices,
+        "teacher.condition": settings.conditions,
+        "student.start": settings.starts,
+        "budget.updates": settings.updates,
+        RATE: settings.learning_rates,
+        "dimension": settings.dimensions,
+    }
+    if settings.conditions:
+        if settings.matrices:
+            raise ConfigError(
+                f"conditions: {settings.conditions} chooses the spectrum itself and contradicts "
+                f"--matrices {' '.join(settings.matrices)}; give one of the two"
+            )
+        axes["teacher.matrix"] = ("spectrum",)
+    if settings.estimators and set(settings.objectives or ()) != {"reverse_kl"}:
+        raise ConfigError(
+            f"estimators: {' '.join(settings.estimators)} are of reverse KL's gradient; give "
+            "--objectives reverse_kl with them"
+        )
+    return {
+        name: tuple(values)
+        for name, chosen in given.items()
+        if (values := chosen or axes.get(name))
+    }
+
+
+def question(settings: DimensionalitySettings) -> Question:
+    """The sweep's question with the axes of its settings."""
+    axes = axes_of(settings)
+    rates = axes.get(RATE, (3e-4, 0.1))
+
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        point = {
+            name: trial.suggest_categorical(name, values)
+            for name, values in axes.items()
+            if name != RATE
+        }
+        return point | {RATE: trial.suggest_float(RATE, min(rates), max(rates), log=True)}
+
+    return Question(
+        name="dimensionality",
+        fixed={},
+        axes=axes,
+        suggest=suggest,
+        first_points=(),
+        samples={"smoke": 6, "small": 40, "paper": 40},
+        base=gaussian_preset,
+        columns=GAUSSIAN_COLUMNS,
+        metric="kl_student_teacher",
+        defaults={"search": "grid", "seeds": 4 if settings.preset == "smoke" else 20},
+    )
+
+
+if __name__ == "__main__":
+    parsed = tyro.cli(DimensionalitySettings, description=__doc__)
+    main(parsed, question)
