@@ -158,6 +158,19 @@ class TrialConfig(FrozenConfig, ABC):
         """The training seeds: one, or one a replica."""
         return (self.seed,)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, values: Any) -> Any:
+        """A node given in part keeps the rest of this task's defaults, not of the node's own."""
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        for name in ("optimiser", "budget"):
+            default = cls.model_fields[name].default
+            if isinstance(values.get(name), dict):
+                values[name] = default.model_dump() | values[name]
+        return values
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         objective, student = self.objective, self.student
