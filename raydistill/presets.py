@@ -50,7 +50,7 @@ def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:
     if preset == "smoke":
         values |= {
             "dimension": 4,
-            "budget": {"updates": 200, "evaluate_every": 100, "checkpoint_every": 100},
+            "budget": {"updates": 1000, "evaluate_every": 250, "checkpoint_every": 500},
             "evaluation": {"samples": 200},
         }
     trial = parse_trial(values)

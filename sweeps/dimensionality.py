@@ -98,7 +98,7 @@ def axes_of(settings: DimensionalitySettings) -> Axes:
 def question(settings: DimensionalitySettings) -> Question:
     """The sweep's question with the axes of its settings."""
     axes = axes_of(settings)
-    rates = axes.get(RATE, (3e-4, 0.1))
+    rates = axes.get(RATE, (3e-4, 0.3))
 
     def suggest(trial: optuna.Trial) -> dict[str, Any]:
         point = {
@@ -118,6 +118,7 @@ def question(settings: DimensionalitySettings) -> Question:
         base=gaussian_preset,
         columns=GAUSSIAN_COLUMNS,
         metric="kl_student_teacher",
+        ranked=False,
         defaults={"search": "grid", "seeds": 4 if settings.preset == "smoke" else 20},
     )
 

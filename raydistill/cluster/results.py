@@ -51,8 +51,14 @@ def print_results(
     """The ranked table, the best configuration, the pictures and the dashboards."""
     metric = plan.question.metric
     finished = [record for record in records if record.status == "finished"]
-    ranked = sorted(finished, key=lambda record: record.metrics("validation")[metric])
-    table = Table(title=f"ranked by {metric} on the validation split (lower is better)")
+    competing = plan.question.ranked or plan.what["search"] == "optuna"
+    ranked, title = finished, f"{len(finished)} cells"
+    if competing:
+        ranked = sorted(finished, key=lambda record: record.metrics("validation")[metric])
+        title = f"ranked by {metric} on the validation split (lower is better)"
+    if plan.replicated:
+        title += f"; medians over {len(plan.base.seeds)} seeds"
+    table = Table(title=title)
     axes = _axes(plan)
     table.add_column("trial")
     headings = [column.heading for column in plan.question.columns]
@@ -68,14 +74,14 @@ def print_results(
         shown = [value_text(point.get(axis)) for axis in axes]
         table.add_row(record.trial, *shown, *cells, f"{seconds:.0f}")
     console.print(table)
-    if ranked:
+    if ranked and competing:
         _print_floors(console, plan, ranked[0])
     if len(records) < plan.total:
         console.print(f"{plan.total - len(records)} trial(s) have no record that can be read")
     for record in records:
         if record.status == "failed":
             console.print(f"[red]{record.trial} failed[/]: {record.cause}")
-    if ranked:
+    if ranked and competing:
         best = ranked[0]
         place = posixpath.join(folder.uri, best.trial)
         console.print(f"best: {best.trial}, {point_text(_point(plan, best))}")

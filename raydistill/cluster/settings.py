@@ -98,6 +98,8 @@ class Question:
         columns: of the ranked table.
         defaults: of settings that are left out, where they differ from everyone's.
         metric: validation metric to minimise.
+        ranked: whether the trials of a design compete; otherwise its table is in its own order.
+        parent: name of the sweep that this one is a stage of, for the command that resumes it.
     """
 
     name: str
@@ -111,6 +113,8 @@ class Question:
     metric: str = "classifier_fd"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
+    ranked: bool = True
+    parent: str = ""
 
 
 @dataclass(frozen=True)

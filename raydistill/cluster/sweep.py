@@ -53,6 +53,7 @@ class SweepResult:
 
     Attributes:
         question: the sweep's question, and the name of its script.
+        name: by which it is resumed.
         folder: of the sweep.
         records: one a trial, in order of their numbers.
         complete: whether every trial has ended.
@@ -60,6 +61,7 @@ class SweepResult:
     """
 
     question: str
+    name: str
     folder: Storage
     records: tuple[Record, ...]
     complete: bool
@@ -86,7 +88,7 @@ def main(settings: Settings, ask: Callable[[Settings], Question]) -> SweepResult
     if result is not None and not result.complete:
         console.print(
             f"interrupted; continue with: python sweeps/{result.question}.py --storage-path "
-            f"{settings.storage_path} --name {Path(result.folder.uri).name} --resume"
+            f"{settings.storage_path} --name {result.name} --resume"
         )
         sys.exit(INTERRUPTED)
     return result
@@ -95,7 +97,7 @@ def main(settings: Settings, ask: Callable[[Settings], Question]) -> SweepResult
 def make_console() -> Console:
     """Standard output; wide enough for the ranked table where it is not a terminal."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, width=170, soft_wrap=True)
 
 
 def run_sweep(
@@ -142,19 +144,26 @@ def run_sweep(
         folder.write(SWEEP_FILE, plan.to_json().encode())
         place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
         began = time.monotonic()
-        found = True
+        found, resumed_by = True, question.parent or name
         if plan.base.needs_assets:
             try:
                 prepared = _prepare(plan, place, cluster, console)
             except KeyboardInterrupt:
                 # The teacher's checkpoint lies in the store: resuming goes on from there.
-                return SweepResult(question.name, folder, (), complete=False, teacher_found=False)
+                return SweepResult(
+                    question.name,
+                    question.parent or name,
+                    folder,
+                    (),
+                    complete=False,
+                    teacher_found=False,
+                )
             found = prepared.teacher_found
             print_prepared(console, prepared, time.monotonic() - began)
         complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
         records = sweep_records(folder)
         print_results(console, plan, folder, records)
-        return SweepResult(question.name, folder, records, complete, found)
+        return SweepResult(question.name, resumed_by, folder, records, complete, found)
 
 
 def _prepare(plan: Plan, place: TrialPlace, cluster: Cluster, console: Console) -> Prepared:

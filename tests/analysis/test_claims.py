@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import pytest
 from scipy import stats
 
-from analysis.claims import Verdict, judge
-from analysis.records import Sweep, TrialRecord, to_frame
+from analysis.effects import Verdict
+from analysis.image.claims import judge
+from analysis.records import Sweep, TrialRecord
+from analysis.table import to_frame
 from raydistill.record import Evaluation, Record, Spent
 from raydistill.storage import Storage
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.records import RecordsError, load_records, ranked, to_frame
+from analysis.records import RecordsError, load_records
+from analysis.table import ranked, to_frame
 from raydistill.record import Evaluation, Record, Spent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +156,7 @@ def test_what_does_not_exist_is_named_with_a_remedy(tmp_path: Path) -> None:
 def test_analysis_needs_neither_torch_nor_ray() -> None:
     code = (
         "import sys\n"
-        "import analysis.records, analysis.claims, analysis.figures, analysis.report\n"
+        "import analysis.records, analysis.table, analysis.report, analysis.export\n"
         "print(sorted({'torch', 'ray'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import ReportSettings, effect, significant, write_reports
+from analysis.page import effect, significant
+from analysis.report import ReportSettings, write_reports
 from raydistill.record import Evaluation, Record, Spent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -311,9 +312,9 @@ def test_refusals_name_field_value_and_remedy(tmp_path: Path) -> None:
 
 
 def test_numbers_are_plain() -> None:
-    from analysis.claims import Effect
+    from analysis.effects import Effect
 
     shown = [significant(v) for v in (0.0, 1234.5, -12.345, 0.5, 0.00123, float("nan"), None)]
     assert shown == ["0", "1234", "−12.3", "0.5", "0.00123", "–", "–"]
-    assert effect(Effect("x", mean=1.0)) == "+1.00"
-    assert effect(Effect("x", mean=-30.0, low=-35.0, high=-25.0)) == "−30.0 [−35.0, −25.0] (95%)"
+    assert effect(Effect("x", value=1.0)) == "+1.00"
+    assert effect(Effect("x", value=-30.0, low=-35.0, high=-25.0)) == "−30.0 [−35.0, −25.0] (95%)"
