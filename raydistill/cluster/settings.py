@@ -275,7 +275,9 @@ def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
     """
     tree = config.model_dump(mode="json")
     changed: set[str] = set()
-    for path, value in values.items():
+    # Kinds first: another kind has other fields, which may be set along with it.
+    for path in sorted(values, key=lambda path: not path.endswith("kind")):
+        value = values[path]
         *parents, last = path.split(".")
         node: Any = tree
         for name in parents:
@@ -289,7 +291,6 @@ def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
             raise ConfigError(f"{path}: no such field; {hint}")
         node[last] = value
         if last == "kind":
-            # Another kind has other fields; those of the old one would be refused.
             changed.add(".".join(parents))
             for other in [k for k in node if k != "kind"]:
                 del node[other]

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,25 +32,44 @@ class Finished:
     errors: str
 
 
-def load_script() -> ModuleType:
-    """The noise-injection script as a module."""
-    spec = importlib.util.spec_from_file_location("noise_injection", SWEEP)
+def load_script(name: str = "noise_injection") -> ModuleType:
+    """A sweep's script as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "sweeps" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["noise_injection"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
 def run_here(*arguments: str) -> Finished:
-    """Run the sweep's main() in this process, whose Ray serves several sweeps in turn."""
+    """Run noise injection in this process, whose Ray serves several sweeps in turn."""
     script = load_script()
     settings = tyro.cli(script.NoiseInjectionSettings, args=[*SMOKE, *arguments])
+    return capture(lambda: main(settings, script.question))
+
+
+def run_dimensionality(*arguments: str) -> Finished:
+    """Run the Gaussian study in this process."""
+    script = load_script("dimensionality")
+    settings = tyro.cli(script.DimensionalitySettings, args=[*SMOKE, *arguments])
+    return capture(lambda: main(settings, script.question))
+
+
+def run_learning_rate(*arguments: str) -> Finished:
+    """Run both stages of the learning rate's sweep in this process."""
+    script = load_script("learning_rate")
+    settings = tyro.cli(script.LearningRateSettings, args=[*SMOKE, *arguments])
+    return capture(lambda: script.run(settings))
+
+
+def capture(work: Callable[[], object]) -> Finished:
+    """What a script's main() prints, and its exit status."""
     output, errors, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            main(settings, script.question)
+            work()
         except SystemExit as stopped:
             code = int(stopped.code or 0)
     return Finished(code, output.getvalue(), errors.getvalue())
