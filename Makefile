@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STORAGE ?= results
 NAME ?=
+PRESET ?= paper
 
-.PHONY: demo test test-slow check smoke dashboard cluster-check report bench clean help
+.PHONY: demo study test test-slow check smoke dashboard cluster-check report bench clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +33,10 @@ check: $(READY) ## lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+study: $(READY) ## the Gaussian study at the paper's setting, and its report, two minutes
+	$(BIN)/python sweeps/dimensionality.py --preset $(PRESET) --storage-path $(STORAGE)
+	$(BIN)/python analysis/report.py $(STORAGE) --latest
+
 smoke: $(READY) ## the demo at smoke size
 	$(BIN)/python sweeps/noise_injection.py --preset smoke --storage-path $(STORAGE)
 	$(BIN)/python analysis/report.py $(STORAGE) --latest
@@ -45,8 +50,9 @@ report: $(READY) ## the HTML reports of every sweep in STORAGE
 cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
 	$(BIN)/python -m raydistill.cluster.check cluster.yaml
 
-bench: $(READY) ## the teacher's speed and the overheads of a sweep, some minutes
+bench: $(READY) ## speeds of teacher, replicas and whole sweeps, some minutes
 	$(BIN)/python benchmarks/teacher.py
+	$(BIN)/python benchmarks/replicas.py
 	$(BIN)/python benchmarks/overheads.py
 
 clean: ## remove the environment and caches, not the results
