@@ -14,7 +14,7 @@ import torch
 import tyro
 
 from raydistill.config import ConfigError, parse_trial_json
-from raydistill.data.images import DataError
+from raydistill.data.raw import DataError
 from raydistill.storage import Storage, StorageError
 from raydistill.store import Store
 from raydistill.training import Progress

@@ -82,7 +82,7 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"seed": -1}, "seed", "-1", "greater than or equal to 0"),
     ({"task": "video"}, "task", "'video'", "image, gaussian"),
     ({"data": {"name": "cifar"}}, "data.name", "'cifar'", "digits"),
-    ({"data": {"size": 29}}, "data.size", "29", "at most 28"),
+    ({"data": {"size": 33}}, "data.size", "33", "at most 32"),
     ({"data": {"size": 3}}, "data.size", "3", "greater than or equal to 4"),
     ({"data": {"size": "big"}}, "data.size", "'big'", "integer"),
     ({"optimiser": {"learning_rate": 0.0}}, "optimiser.learning_rate", "0.0", "greater than 0"),

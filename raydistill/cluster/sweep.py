@@ -34,7 +34,7 @@ from raydistill.cluster.settings import (
 )
 from raydistill.cluster.train import MAX_FAILURES, TrialPlace, runner
 from raydistill.config import ConfigError, TrialConfig, parse_trial_json
-from raydistill.data.images import DataError
+from raydistill.data.raw import DataError
 from raydistill.record import FILE_NAME, Record
 from raydistill.storage import Storage, StorageError
 from raydistill.store import Store

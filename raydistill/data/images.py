@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import math
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class DataError(ValueError):
-    """A data set is unknown, absent or damaged; the message says which and what to do."""
+from raydistill.data.cifar import load_cifar10
+from raydistill.data.idx import load_fashion_mnist, load_mnist
+from raydistill.data.photographs import load_photographs
+from raydistill.data.raw import DataError, RawImages
 
 
 @dataclass(frozen=True)
@@ -71,19 +67,6 @@ class ImageData:
 
 
 @dataclass(frozen=True)
-class RawImages:
-    """What a loader returns: (N, H, W) or (N, H, W, C) integer levels, (N,) labels.
-
-    `test_from` is the index at which the data set's own test part begins; None if it has none.
-    """
-
-    values: np.ndarray
-    labels: np.ndarray
-    levels: int
-    test_from: int | None = None
-
-
-@dataclass(frozen=True)
 class DataSource:
     """Where a data set comes from, and what a configuration can be checked against unread.
 
@@ -91,11 +74,13 @@ class DataSource:
         load: takes the root folder (or None).
         side: height and width of the original images.
         channels: colour channels.
+        largest: side up to which images are framed in black; None for none beyond their own.
     """
 
     load: Callable[[str | None], RawImages]
     side: int
     channels: int = 1
+    largest: int | None = None
 
 
 def load_images(name: str, size: int, root: str | None = None) -> ImageData:
@@ -103,7 +88,8 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
 
     Args:
         name: one of `DATA_SETS`.
-        size: side of the images; they are averaged over areas when shrunk.
+        size: side of the images; they are averaged over areas when shrunk, and framed in black
+            when enlarged.
         root: folder of the files, for data sets that do not come with a package.
 
     Raises:
@@ -122,6 +108,14 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
         )
     if size < side:
         values = F.interpolate(values, size=(size, size), mode="area").round_()
+    if size > side:
+        before = (size - side) // 2
+        values = F.pad(values, (before, size - side - before, before, size - side - before))
+    if not 0.0 <= float(values.min()) <= float(values.max()) <= raw.levels - 1:
+        raise DataError(
+            f"data.root: {name!r} in {root} has levels {float(values.min()):g} to "
+            f"{float(values.max()):g} outside 0 to {raw.levels - 1}; fetch the files again"
+        )
     labels = torch.from_numpy(raw.labels.astype(np.int64))
     digest = hashlib.sha256(values.numpy().tobytes() + labels.numpy().tobytes())
     # A fixed shuffle: packages store classes in blocks. The seed is a constant of the data set,
@@ -154,9 +148,10 @@ def check_images(name: str, size: int) -> tuple[int, int, int]:
     if name not in DATA_SETS:
         raise DataError(f"data.name: {name!r} is unknown; choose one of {', '.join(DATA_SETS)}")
     source = DATA_SETS[name]
-    if size > source.side:
+    largest = source.largest or source.side
+    if size > largest:
         raise DataError(
-            f"data.size: {size} is above the {source.side} of {name!r}; give at most {source.side}"
+            f"data.size: {size} is above the {largest} of {name!r}; give at most {largest}"
         )
     return source.channels, size, size
 
@@ -175,59 +170,11 @@ def _mnist_sample(root: str | None) -> RawImages:
     return RawImages(values.reshape(-1, 28, 28), labels, levels=256)
 
 
-def _idx_data_set(folder: Path, hint: str) -> RawImages:
-    parts = [
-        (_read_idx(folder, f"{part}-images-idx3-ubyte", hint, 3),
-         _read_idx(folder, f"{part}-labels-idx1-ubyte", hint, 1))
-        for part in ("train", "t10k")
-    ]  # fmt: skip
-    for images, labels in parts:
-        if len(images) != len(labels):
-            raise DataError(
-                f"data.root: {folder} has {len(images)} images beside {len(labels)} labels; "
-                "fetch the four files again"
-            )
-    values, labels = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    return RawImages(values, labels, levels=256, test_from=len(parts[0][0]))
-
-
-def _read_idx(folder: Path, stem: str, hint: str, dimensions: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, gzipped or not (http://yann.lecun.com/exdb/mnist)."""
-    path = next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
-    if path is None:
-        raise DataError(f"data.root: no {stem} or {stem}.gz in {folder}; {hint}")
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"data.root: {path} cannot be read ({error}); {hint}") from error
-    header = 4 + 4 * dimensions
-    sizes = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else ()
-    if (
-        content[:4] != bytes([0, 0, 8, dimensions])
-        or not sizes
-        or len(content) != header + math.prod(sizes)
-    ):
-        raise DataError(f"data.root: {path} is not a whole IDX file of unsigned bytes; {hint}")
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
-
-
-def _fashion_mnist(root: str | None) -> RawImages:
-    folder = Path(root) if root else Path("/usr/share/datasets/fashion-mnist")
-    return _idx_data_set(
-        folder,
-        "install the Debian package dataset-fashion-mnist, or give the folder of "
-        "torchvision's FashionMNIST/raw as data.root",
-    )
-
-
-def _mnist(root: str | None) -> RawImages:
-    folder = Path(root) if root else Path("data/MNIST/raw")
-    return _idx_data_set(folder, "give the folder of torchvision's MNIST/raw as data.root")
-
-
 DATA_SETS = {
     "digits": DataSource(_digits, side=8),
-    "mnist-sample": DataSource(_mnist_sample, side=28),
-    "fashion-mnist": DataSource(_fashion_mnist, side=28),
-    "mnist": DataSource(_mnist, side=28),
+    "mnist-sample": DataSource(_mnist_sample, side=28, largest=32),
+    "fashion-mnist": DataSource(load_fashion_mnist, side=28, largest=32),
+    "mnist": DataSource(load_mnist, side=28, largest=32),
+    "photographs": DataSource(load_photographs, side=32, channels=3),
+    "cifar-10": DataSource(load_cifar10, side=32, channels=3),
 }

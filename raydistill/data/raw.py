@@ -1,0 +1,24 @@
+"""What a loader of images returns, and how it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """A data set is unknown, absent or damaged; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """What a loader returns: (N, H, W) or (N, H, W, C) integer levels, (N,) labels.
+
+    `test_from` is the index at which the data set's own test part begins; None if it has none.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    levels: int
+    test_from: int | None = None
