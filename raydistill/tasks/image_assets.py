@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import raydistill.conditionals
 import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.standardise
@@ -94,7 +93,6 @@ def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]
         "training": training.model_dump(mode="json"),
         "data": data.fingerprint,
         "code": code_version(
-            raydistill.conditionals,
             raydistill.data.logit,
             raydistill.standardise,
             raydistill.teachers.base,

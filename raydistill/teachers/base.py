@@ -39,6 +39,11 @@ class TeacherConfig(FrozenConfig, ABC):
     kind: str
     is_gaussian: ClassVar[bool] = False
 
+    @property
+    def normal_prior(self) -> bool:
+        """Whether the prior of z is N(0, I)."""
+        return True
+
     @abstractmethod
     def check(self, event_shape: tuple[int, ...]) -> None:
         """Raise ValueError, naming field, value and remedy, if it cannot model this shape."""
