@@ -22,6 +22,7 @@ from raydistill.metrics.classifier import (
     accuracy,
     train_classifier,
 )
+from raydistill.metrics.codes import code_diagnostics
 from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logits_of
 from raydistill.seeding import generator
 from raydistill.storage import Storage
@@ -314,13 +315,7 @@ def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[s
         baseline = GaussianBaseline(x, full=full)
         bits[name] = held_out_bits(baseline.log_prob, data.test, data.levels, torch.device("cpu"))
     z = encode(teacher, logits_of(data.validation, data.levels, device, "codes")).z.double()
-    scale = z.std()
-    codes = {
-        "mean": float(z.mean()),
-        "std": float(scale),
-        "kurtosis": float(((z - z.mean()) / scale).pow(4).mean()),
-        "norm_ratio": float((z.flatten(1).norm(dim=1) / teacher.dimension**0.5).mean()),
-    }
+    codes = code_diagnostics(teacher.normal_codes(z))
     return {
         "test_bits_per_dimension": bits,
         "validation_codes": codes,
