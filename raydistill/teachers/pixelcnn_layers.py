@@ -52,6 +52,9 @@ class _ConcatELU(torch.autograd.Function):
 
 def concat_elu(x: Tensor) -> Tensor:
     """[elu(x), elu(-x)]: (B, C, H, W) -> (B, 2C, H, W)."""
+    if torch.compiler.is_compiling():
+        # The compiler fuses this by itself, and would break the graph at a function of our own.
+        return torch.cat([F.elu(x), F.elu(-x)], dim=1)
     result: Tensor = _ConcatELU.apply(x)
     return result
 
