@@ -45,7 +45,7 @@ def test_a_larger_set_begins_with_a_smaller_one_and_builds_only_the_rest(
     task: ImageTask, empty: Store
 ) -> None:
     small = pairs(task, empty, 20)
-    files = {path for path in Path(empty.storage.uri).rglob("tensors.safetensors")}
+    files = set(Path(empty.storage.uri).rglob("tensors.safetensors"))
     times = {path: path.stat().st_mtime_ns for path in files}
     large = pairs(task, empty, 50)
     assert torch.equal(large.x[:20], small.x)
