@@ -219,18 +219,21 @@ def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
                 excess_at(chosen, "condition", values[-1], last),
             )
             yield Finding(suspicion, answer, main, (left,), name, f"{reason}. {method_of(main)}")
-    if values and chosen["dimension"].nunique() > 1:
-        worst = chosen[chosen["condition"] == values[-1]]
-        per = by_seed(worst, worst["per"])
+    # At both ends: where conditioning ruins everything, T can add nothing to it.
+    for value in sorted({*values[:1], *values[-1:]}):
+        own = chosen[chosen["condition"] == value]
+        if own["dimension"].nunique() < 2:
+            continue
+        per = by_seed(own, own["per"])
         first, last = dimensions_of(per)[0], dimensions_of(per)[-1]
         main = median_effect(
-            f"log10 of KL a dimension at condition {values[-1]:g}, T {last} against {first}",
+            f"log10 of KL a dimension at condition {value:g}, T {last} against {first}",
             per[last] - per[first],
             margin=SMALLEST_LOG_KL,
             strata=strata(per),
         )
         answer, reason = predicted(main, 1, "more KL a dimension where T is larger")
-        suspicion = f"T itself, at fixed condition, makes {name} worse"
+        suspicion = f"T itself, at condition {value:g}, makes {name} worse"
         yield Finding(suspicion, answer, main, (), name, f"{reason}. {method_of(main)}")
 
 

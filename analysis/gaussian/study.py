@@ -124,7 +124,7 @@ def read_study(found: RecordSet) -> Study:
     infinite = {name: usable[name].fillna(math.inf) for name in (KL, KL_BACK) if name in usable}
     usable = columns_of(usable.assign(**infinite), [KL, KL_BACK, KS])
     rows = usable.drop_duplicates([*CELL, "regime", "seed"]).sort_values(
-        ["setting", "dimension", "order", "arm", "seed"], kind="stable"
+        ["condition", "setting", "dimension", "order", "arm", "seed"], kind="stable"
     )
     arrays: dict[int, Arrays] = {}
     unreadable: list[Skipped] = []
@@ -264,7 +264,11 @@ def _teachers(study: Study) -> pd.DataFrame:
     rows = study.rows.assign(has=study.rows["record"].isin(list(study.arrays)))
     rows = rows.sort_values("has", ascending=False, kind="stable").drop_duplicates(keys)
     rows = rows.reindex(columns=[*keys, "mean", "record", "replica", *names]).rename(columns=names)
-    rows = rows.sort_values(keys, kind="stable").reset_index(drop=True)
+    # Settings come by their condition number, not by how it is spelt.
+    order = {setting: place for place, setting in enumerate(study.settings)}
+    rows = rows.sort_values(
+        keys, kind="stable", key=lambda c: c.map(order) if c.name == "setting" else c
+    ).reset_index(drop=True)
     sampled = [_sampled(study, row) for _, row in rows.iterrows()]
     columns = ["monte_carlo", "monte_carlo_error", "norm_law"]
     return rows.join(pd.DataFrame(sampled, columns=columns, index=rows.index))
