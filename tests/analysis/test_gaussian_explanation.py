@@ -93,10 +93,15 @@ def test_condition_and_dimension_are_told_apart() -> None:
     # KL adds up over dimensions: in proportion to T it is no worse.
     found = study([cell(c, t, t * c**2) for c in (3.0, 30.0) for t in (4, 16)])
     assert answer(found, "Conditioning, at fixed T").answer == "supported"
-    assert answer(found, "T itself, at fixed condition").answer == "not supported"
+    assert answer(found, "T itself, at condition 3,").answer == "not supported"
+    assert answer(found, "T itself, at condition 30,").answer == "not supported"
     found = study([cell(c, t, t**3) for c in (3.0, 30.0) for t in (4, 16)])
     assert answer(found, "Conditioning, at fixed T").answer == "not supported"
-    assert answer(found, "T itself, at fixed condition").answer == "supported"
+    assert answer(found, "T itself, at condition 3,").answer == "supported"
+    # T may matter where the conditioning is good, and add nothing where it is bad.
+    found = study([cell(c, t, t * max(c**2, t**2)) for c in (3.0, 30.0) for t in (4, 16)])
+    assert answer(found, "T itself, at condition 3,").answer == "supported"
+    assert answer(found, "T itself, at condition 30,").answer == "not supported"
 
 
 def test_rescaled_teachers_put_proposition_one_to_the_test() -> None:
