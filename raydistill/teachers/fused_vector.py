@@ -63,16 +63,30 @@ class _Arena:
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(start, ir.Constant(self.vector, ir.Undefined), zeros)
 
+    def prefetch(self, offset: ir.Value, distance: ir.Value, rows: int) -> None:
+        """Ask for the first four vectors of some rows."""
+        kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+        function = self._function("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), kinds))
+        for m in range(rows):
+            for vector in range(4):
+                number = self.builder.add(
+                    self.builder.add(offset, self.builder.mul(distance, INDEX(m))),
+                    INDEX(vector * self.lanes),
+                )
+                address = self._pointer(number, ir.IntType(8))
+                self.builder.call(function, [address, *(kinds[1](flag) for flag in (0, 3, 1))])
+
     def constant(self, value: float) -> ir.Constant:
         return ir.Constant(self.vector, [value] * self.lanes)
 
     def call(self, name: str, *arguments: ir.Value) -> ir.Value:
         kind = ir.FunctionType(self.vector, [self.vector] * len(arguments))
-        suffix = f"v{self.lanes}f{8 * self.bytes}"
-        function = self.builder.module.globals.get(f"llvm.{name}.{suffix}")
-        if function is None:
-            function = ir.Function(self.builder.module, kind, f"llvm.{name}.{suffix}")
+        function = self._function(f"llvm.{name}.v{self.lanes}f{8 * self.bytes}", kind)
         return self.builder.call(function, arguments)
+
+    def _function(self, name: str, kind: ir.FunctionType) -> ir.Function:
+        known = self.builder.module.globals.get(name)
+        return known or ir.Function(self.builder.module, kind, name)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         return self.call("fmuladd", a, b, c)
@@ -154,6 +168,9 @@ def make_tile(rows: int, vectors: int) -> Any:
             address = builder.gep(table, [builder.add(segments, s)], source_etype=INDEX)
             begin = builder.add(left, builder.load(address, typ=INDEX))
             starts[:] = [moved(begin, left_row, m) for m in range(rows)]
+            if rows == TILE_ROWS:
+                # Rows are too short for the processor to foresee them: a tenth of the time.
+                arena.prefetch(moved(begin, left_row, rows), left_row, rows)
             even = builder.and_(depth, INDEX(-strands))
             state = _loop(builder, INDEX(0), even, strands, state, terms(strands))
             if strands > 1:
@@ -175,20 +192,14 @@ def make_tile(rows: int, vectors: int) -> Any:
                 arena.store(total, builder.add(moved(out, out_row, m), INDEX(v * arena.lanes)))
         return context.get_dummy_value()
 
-    def tile(typingctx: Any, arena: Any, table: Any, *numbers: Any) -> Any:
-        return types.void(arena, table, *[types.int64] * len(numbers)), generate
-
-    # Numba reads the signature, which must name every argument.
-    def typed(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    # Numba reads the names of the arguments.
+    def tile(  # type: ignore[no-untyped-def]
         typingctx, arena, table, segments, count, depth, left, left_row, right, bias, bias_row, out,
         out_row,
     ):  # fmt: skip
-        return tile(
-            typingctx, arena, table, segments, count, depth, left, left_row, right, bias, bias_row,
-            out, out_row,
-        )  # fmt: skip
+        return types.void(arena, table, *[types.int64] * 10), generate
 
-    return intrinsic(typed)
+    return intrinsic(tile)
 
 
 def _exp_of_negative(arena: _Arena, x: ir.Value) -> ir.Value:

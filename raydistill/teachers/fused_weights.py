@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydistill.teachers.fused_memory import Matrix, Size
@@ -18,11 +19,13 @@ from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
 Taps = tuple[Tensor, Tensor | None]
 
 
-def pack_weights(network: PixelCNNNetwork, plan: Plan, arena: Tensor) -> None:
-    """Fill the first `plan.weights` numbers of the arena."""
+def pack_weights(network: PixelCNNNetwork, plan: Plan) -> Tensor:
+    """The first `plan.weights` numbers of an arena; where they lie depends on no batch size."""
+    arena = torch.zeros(plan.weights, dtype=network.output.weight.dtype)
     for name, (taps, bias) in _matrices(network):
         matrix = plan.matrices[name]
         _pack(arena, matrix, plan.size, taps, bias)
+    return arena
 
 
 def _pack(arena: Tensor, matrix: Matrix, size: Size, taps: Tensor, bias: Tensor | None) -> None:
@@ -32,17 +35,23 @@ def _pack(arena: Tensor, matrix: Matrix, size: Size, taps: Tensor, bias: Tensor 
     # Both halves of activations and of gates are padded by themselves.
     parts = 2 if matrix.depth == 2 * size.padded(size.channels) else 1
     windows, inner, outer = taps.shape
-    room = arena.new_zeros(windows + 1, parts, matrix.depth // parts, halves, columns // halves)
-    room[:windows, :, : inner // parts, :, : outer // halves] = taps.reshape(
-        windows, parts, inner // parts, halves, outer // halves
-    )
-    if bias is not None:
-        room[windows, 0, 0, :, : outer // halves] = bias.reshape(halves, -1)
-    blocks = room.view(windows + 1, matrix.depth, halves, matrix.panels, width // halves)
+    taps = taps.reshape(windows, parts, inner // parts, halves, outer // halves)
+    if (inner, outer) != (matrix.depth, columns):
+        padded = taps.new_zeros(windows, parts, matrix.depth // parts, halves, columns // halves)
+        padded[:, :, : inner // parts, :, : outer // halves] = taps
+        taps = padded
+    # (panels, windows, depth, halves, width of one half), where a panel has one vector of each.
+    blocks = taps.view(windows, matrix.depth, halves, matrix.panels, width // halves)
     blocks = blocks.permute(3, 0, 1, 2, 4)
-    length = windows * matrix.depth * columns
-    arena[matrix.start : matrix.start + length] = blocks[:, :windows].reshape(-1)
-    arena[matrix.bias : matrix.bias + columns] = blocks[:, windows, 0].reshape(-1)
+    _slice(arena, matrix.start, blocks.numel()).view(blocks.shape).copy_(blocks)
+    if bias is not None:
+        padded = F.pad(bias.view(halves, -1), (0, (columns - outer) // halves))
+        padded = padded.view(halves, matrix.panels, -1).transpose(0, 1)
+        _slice(arena, matrix.bias, columns).view(padded.shape).copy_(padded)
+
+
+def _slice(arena: Tensor, start: int, count: int) -> Tensor:
+    return arena[start : start + count]
 
 
 def _taps(conv: nn.Module) -> tuple[Tensor, Tensor]:
