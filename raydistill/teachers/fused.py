@@ -23,13 +23,15 @@ from raydistill.teachers import (
     fused_plan,
     fused_scalars,
     fused_steps,
+    fused_table,
     fused_vector,
     fused_weights,
 )
 from raydistill.teachers.fused_kernel import visit
 from raydistill.teachers.fused_memory import Size
 from raydistill.teachers.fused_plan import Plan, make_plan
-from raydistill.teachers.fused_scalars import NONE, ScalarMap, scalar_map
+from raydistill.teachers.fused_scalars import NONE, ScalarMap
+from raydistill.teachers.fused_scalars import scalar_map as scalar_map
 from raydistill.teachers.fused_weights import pack_weights
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
 
@@ -54,8 +56,15 @@ def can_fuse(network: PixelCNNNetwork, given: Tensor) -> bool:
 def sources() -> tuple[ModuleType, ...]:
     """The modules that what it decodes depends on."""
     return (
-        *(sys.modules[__name__], fused_kernel, fused_memory, fused_plan),
-        *(fused_scalars, fused_steps, fused_vector, fused_weights),
+        sys.modules[__name__],
+        fused_kernel,
+        fused_memory,
+        fused_plan,
+        fused_scalars,
+        fused_steps,
+        fused_table,
+        fused_vector,
+        fused_weights,
     )
 
 
@@ -85,8 +94,16 @@ class _Decoder:
         plan, arena = self.plan, self.arena.numpy()
         constants = np.asarray(scalar.constants, dtype=arena.dtype)
         visit(
-            *(arena, plan.table, plan.programs, plan.layout, given.numpy()),
-            *(scalar.kind, scalar.num_params, constants, first, stop),
+            arena,
+            plan.table,
+            plan.programs,
+            plan.layout,
+            given.numpy(),
+            scalar.kind,
+            scalar.num_params,
+            constants,
+            first,
+            stop,
         )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from numba import njit
 
-from raydistill.teachers import fused_scalars, fused_steps, fused_vector
+from raydistill.teachers import fused_scalars, fused_table, fused_vector
 from raydistill.teachers.fused_plan import Layout
 from raydistill.teachers.fused_scalars import NONE, apply_scalar_map
-from raydistill.teachers.fused_steps import ELUS, ENTER, FIELD, FIELDS, GATE, STORE, WINDOWS_FROM
+from raydistill.teachers.fused_table import ELUS, ENTER, FIELD, FIELDS, GATE, STORE, WINDOWS_FROM
 from raydistill.teachers.fused_vector import TILE_ROWS, VECTOR_BYTES, elus, gate, make_tile
 
 _TILE_1_1, _TILE_1_2 = make_tile(1, 1), make_tile(1, 2)
@@ -20,7 +20,7 @@ _TILE_4_1, _TILE_4_2 = make_tile(4, 1), make_tile(4, 2)
 _TILE_8_1, _TILE_8_2 = make_tile(8, 1), make_tile(8, 2)
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _tile(
     arena: Any, table: Any, at: int, rows: int, left: int, right: int, bias: int, out: int, gap: int
 ) -> None:
@@ -47,7 +47,7 @@ def _tile(
         _TILE_1_1(arena, table, *rest)
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _run(arena: Any, table: Any, step: int, row: int, column: int, scratch: int) -> None:
     """One step at a pixel, or with column 0 at a row."""
     lanes = VECTOR_BYTES // arena.itemsize
@@ -102,7 +102,7 @@ def _run(arena: Any, table: Any, step: int, row: int, column: int, scratch: int)
         active += table[at + FIELD.elus_group]
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _draw(
     arena: Any,
     layout: Layout,
@@ -177,10 +177,12 @@ def _compile(stamp: int) -> Any:
 
 
 def _stamp() -> int:
-    """A number made of the code. Numba keeps compiled code for as long as *this* file and the
-    numbers that its functions close over are the same; it does not look at what they call.
+    """A number made of the code that `visit` calls.
+
+    Numba keeps compiled code as long as its own file and what it closes over are the same; it does
+    not look at what is called.
     """
-    modules = (fused_scalars, fused_steps, fused_vector)
+    modules = (fused_scalars, fused_table, fused_vector)
     code = "".join(inspect.getsource(module) for module in modules)
     return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
 

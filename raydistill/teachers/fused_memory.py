@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from raydistill.teachers.fused_vector import VECTOR_BYTES
 
+HALVES = ("encode", "decode")
+
 
 class Size(NamedTuple):
     """What a plan is a function of; `itemsize` is 4 or 8 bytes a number."""
@@ -112,9 +114,12 @@ class Stage:
         self, memory: Memory, width: int, blocks: int, rows: int, entering: Stage | None = None
     ) -> None:
         features = memory.size.padded(memory.size.channels)
-        self.x = entering.x if entering else memory.rows(width, features, 2)
+        self.x: Rows = entering.x if entering else memory.rows(width, features, 2)
         first = entering.elus[-1] if entering else memory.rows(width, 2 * features, rows)
-        self.elus = [first, *(memory.rows(width, 2 * features, rows) for _ in range(blocks))]
+        self.elus: list[Rows] = [
+            first,
+            *(memory.rows(width, 2 * features, rows) for _ in range(blocks)),
+        ]
         self.hidden = [memory.rows(width, 2 * features, rows) for _ in range(blocks)]
 
 
@@ -137,3 +142,34 @@ class Pyramid:
         """The activations that the skip connection takes to a block of `decode[stage]`."""
         finest = len(self.decode[stage].hidden) - 1
         return self.encode[stage].elus[finest - block]
+
+
+def take_weights(memory: Memory) -> None:
+    """Room for every matrix of the network, under the names that `fused_weights` packs."""
+    size, channels = memory.size, memory.size.channels
+    double = 2 * size.padded(channels)
+    plain, image = size.padded(channels), size.in_channels + 1
+    memory.matrix("down_input", 6, image, channels)
+    memory.matrix("right_above", 3, image, channels)
+    memory.matrix("right_left", 2, image, channels)
+    for half in HALVES:
+        for stage in range(size.stages):
+            extra = half == "decode" and stage + 1 < size.stages
+            for block in range(size.blocks + extra):
+                skips = int(half == "decode")
+                name = f"{half}.{stage}.{block}"
+                memory.matrix(f"down.{name}.in", 6 + skips, double, channels)
+                memory.matrix(f"down.{name}.out", 6, double, channels, gated=True)
+                memory.matrix(f"above.{name}.in", 3, double, channels)
+                memory.matrix(f"above.{name}.out", 2, double, channels, gated=True)
+                memory.matrix(f"right.{name}.in", 2 + skips, double, channels)
+                memory.matrix(f"right.{name}.out", 2, double, channels, gated=True)
+    for stage in range(size.stages - 1):
+        memory.matrix(f"down.shrink.{stage}", 6, plain, channels)
+        memory.matrix(f"right.shrink.{stage}", 4, plain, channels)
+        for row in range(2):
+            memory.matrix(f"down.grow.{stage}.{row}.0", 1, plain, channels)
+            memory.matrix(f"down.grow.{stage}.{row}.1", 2, plain, channels)
+            for column in range(2):
+                memory.matrix(f"right.grow.{stage}.{row}.{column}", 1, plain, channels)
+    memory.matrix("output", 1, double, size.out_channels)

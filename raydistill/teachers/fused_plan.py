@@ -7,15 +7,16 @@ for one period.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raydistill.teachers.fused_memory import Matrix, Memory, Size
-from raydistill.teachers.fused_steps import FIELDS, Program, take_weights
+from raydistill.teachers.fused_memory import Matrix, Memory, Size, take_weights
+from raydistill.teachers.fused_steps import Program
+from raydistill.teachers.fused_table import FIELDS
 from raydistill.teachers.fused_vector import TILE_ROWS
 
 
@@ -83,10 +84,8 @@ def make_plan(size: Size) -> Plan:
         for level in range(1 + size.stages):
             steps = program.row_steps(phase) if level == 0 else program.pixel_steps(phase, level)
             programs[phase, level] = len(lines), len(lines) + len(steps)
-            lines += [(*astuple(step), *windows) for step, windows in steps]
+            lines += [(*step, *windows) for step, windows in steps]
     table = np.zeros((len(lines), FIELDS), dtype=np.int64)
     for line, values in zip(table, lines, strict=True):
         line[: len(values)] = values
-    return Plan(
-        size, layout, memory.matrices, weights, memory.used, table.reshape(-1), programs
-    )
+    return Plan(size, layout, memory.matrices, weights, memory.used, table.reshape(-1), programs)

@@ -43,7 +43,7 @@ def scalar_map(
     return None
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
 def apply_scalar_map(kind: int, arena: Any, params: int, value: Any, constants: Any) -> Any:
     """The map at `value`, with parameters at the offset `params` of the arena."""
     # Not max(): a comparison with not-a-number must leave it.

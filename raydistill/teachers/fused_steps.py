@@ -7,66 +7,13 @@ and everything that reaches the down-right stream from finished rows once a row,
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from raydistill.teachers.fused_memory import Memory, Pyramid, Rows
+from raydistill.teachers.fused_memory import HALVES, Memory, Pyramid, Rows
+from raydistill.teachers.fused_table import ELUS, ENTER, GATE, HIDDEN, STORE, Step
+from raydistill.teachers.pixelcnn_cache import active_stages
 
-# What a step does with its product y, in vectors of features.
-STORE = 0  # out = y
-HIDDEN = 1  # elus = [elu(y), elu(-y)]
-ENTER = 2  # out = y, elus = [elu(y), elu(-y)]
-GATE = 3  # out += a sigmoid(b) where y = [a, b], elus = [elu(out), elu(-out)]
-ELUS = 4  # no product; elus = [elu(out), elu(-out)]
-
-
-@dataclass
-class Step:
-    """One line of the table. All but `kind` and the counts are offsets or distances in numbers.
-
-    The product has `rows` rows, and is repeated for `groups` groups of them, `..._group` apart. Its
-    inner dimension is `windows` windows of `depth` numbers. At a column c of the image, its left
-    side moves by (c >> left_shift) left_column, everything else by (c >> shift) ..._column.
-    `half` is the distance of elu(y) and elu(-y); `image_row` moves the left side with the row.
-    """
-
-    kind: int
-    rows: int
-    groups: int = 1
-    windows: int = 0
-    depth: int = 0
-    left_row: int = 0
-    left_group: int = 0
-    left_column: int = 0
-    left_shift: int = 0
-    image_row: int = 0
-    right: int = 0
-    panels: int = 0
-    vectors: int = 0
-    bias: int = 0
-    bias_row: int = 0
-    bias_column: int = 0
-    out: int = 0
-    out_row: int = 0
-    out_group: int = 0
-    out_column: int = 0
-    elus: int = 0
-    elus_row: int = 0
-    elus_group: int = 0
-    elus_column: int = 0
-    half: int = 0
-    shift: int = 0
-
-
-# The place of every field in a line of the table, where the windows' offsets follow.
-_NAMES = [field.name for field in fields(Step)]
-FIELD = namedtuple("FIELD", _NAMES)(*range(len(_NAMES)))
-WINDOWS_FROM = len(_NAMES)
-FIELDS = WINDOWS_FROM + 8  # at most seven windows
-
-HALVES = ("encode", "decode")
 _CENTRED, _LEFT = (-1, 0, 1), (-1, 0)
 
 Line = tuple[Step, Sequence[int]]
@@ -83,37 +30,6 @@ class Place(NamedTuple):
     def offset(self) -> int:
         """In numbers."""
         return self.rows.at(self.row, self.column)
-
-
-def take_weights(memory: Memory) -> None:
-    """Room for every matrix of the network, under the names that `fused_weights` packs."""
-    size, channels = memory.size, memory.size.channels
-    double = 2 * size.padded(channels)
-    plain, image = size.padded(channels), size.in_channels + 1
-    memory.matrix("down_input", 6, image, channels)
-    memory.matrix("right_above", 3, image, channels)
-    memory.matrix("right_left", 2, image, channels)
-    for half in HALVES:
-        for stage in range(size.stages):
-            extra = half == "decode" and stage + 1 < size.stages
-            for block in range(size.blocks + extra):
-                skips = int(half == "decode")
-                name = f"{half}.{stage}.{block}"
-                memory.matrix(f"down.{name}.in", 6 + skips, double, channels)
-                memory.matrix(f"down.{name}.out", 6, double, channels, gated=True)
-                memory.matrix(f"above.{name}.in", 3, double, channels)
-                memory.matrix(f"above.{name}.out", 2, double, channels, gated=True)
-                memory.matrix(f"right.{name}.in", 2 + skips, double, channels)
-                memory.matrix(f"right.{name}.out", 2, double, channels, gated=True)
-    for stage in range(size.stages - 1):
-        memory.matrix(f"down.shrink.{stage}", 6, plain, channels)
-        memory.matrix(f"right.shrink.{stage}", 4, plain, channels)
-        for row in range(2):
-            memory.matrix(f"down.grow.{stage}.{row}.0", 1, plain, channels)
-            memory.matrix(f"down.grow.{stage}.{row}.1", 2, plain, channels)
-            for column in range(2):
-                memory.matrix(f"right.grow.{stage}.{row}.{column}", 1, plain, channels)
-    memory.matrix("output", 1, double, size.out_channels)
 
 
 class Program:
@@ -155,17 +71,23 @@ class Program:
         parity = phase % 2
         lines = [
             self._product(
-                *("down_input", ENTER, two_above + above),
+                "down_input",
+                ENTER,
+                two_above + above,
                 out=Place(finest.x, parity),
                 elus=Place(finest.elus[0], parity),
                 rows=self._width(0),
+                image_row=self.image.row,
             ),
             self._product(
-                *("right_above", STORE, above), out=Place(self.input_above), rows=self._width(0)
+                "right_above",
+                STORE,
+                above,
+                out=Place(self.input_above),
+                rows=self._width(0),
+                image_row=self.image.row,
             ),
         ]
-        for step, _ in lines:
-            step.image_row = self.image.row
         for stage in range(active):
             parity = (phase >> stage) % 2
             for block in range(len(self.down.encode[stage].hidden)):
@@ -192,13 +114,15 @@ class Program:
         finest = self.right.encode[0]
         batch = self.size.batch
         entering = self._product(
-            *("right_left", ENTER, [Place(self.image, 1, -1), Place(self.image, 2, -1)]),
+            "right_left",
+            ENTER,
+            [Place(self.image, 1, -1), Place(self.image, 2, -1)],
             bias=Place(self.input_above),
             out=Place(finest.x, phase % 2),
             elus=Place(finest.elus[0]),
             rows=batch,
+            image_row=self.image.row,
         )
-        entering[0].image_row = self.image.row
         lines = [entering]
         for stage in range(active):
             parity = (phase >> stage) % 2
@@ -214,8 +138,8 @@ class Program:
                     elus=Place(coarser.elus[0]),
                     rows=batch,
                     shift=stage + 1,
+                    left_shift=stage,
                 )
-                shrink[0].left_shift = stage
                 lines.append(shrink)
         for stage in reversed(range(active)):
             parity = (phase >> stage) % 2
@@ -233,13 +157,11 @@ class Program:
                         out=Place(self.right.decode[stage - 1].x, row, column),
                         rows=batch,
                         shift=stage - 1,
+                        left_shift=stage,
                     )
-                    grow[0].left_shift = stage
                     lines.append(grow)
         features = Place(self.right.decode[0].elus[-1])
-        lines.append(
-            self._product("output", STORE, [features], out=Place(self.output), rows=batch)
-        )
+        lines.append(self._product("output", STORE, [features], out=Place(self.output), rows=batch))
         return lines
 
     def _width(self, stage: int) -> int:
@@ -256,6 +178,8 @@ class Program:
         out: Place | None = None,
         elus: Place | None = None,
         shift: int = 0,
+        left_shift: int | None = None,
+        image_row: int = 0,
     ) -> Line:
         """A step over windows of equal features; `bias` replaces the weights' own."""
         matrix, left = self.matrices[name], windows[0].rows
@@ -267,26 +191,24 @@ class Program:
             depth=matrix.depth,
             left_row=left.features,
             left_column=left.column,
-            left_shift=shift,
+            left_shift=shift if left_shift is None else left_shift,
+            image_row=image_row,
             right=matrix.start,
             panels=matrix.panels,
             vectors=matrix.vectors,
-            bias=matrix.bias,
+            bias=bias.offset if bias else matrix.bias,
+            bias_row=bias.rows.features if bias else 0,
+            bias_column=bias.rows.column if bias else 0,
             shift=shift,
         )
-        if bias:
-            step.bias, step.bias_row = bias.offset, bias.rows.features
-            step.bias_column = bias.rows.column
-        _write(step, out, elus)
-        return step, [window.offset for window in windows]
+        return _writing(step, out, elus), [window.offset for window in windows]
 
     def _activate(self, stream: Pyramid, stage: int, parity: int, rows: int) -> Line:
         """The activations of what a coarser stage has grown."""
         entered = stream.decode[stage]
         panels = self.size.padded(self.size.channels) // self.size.lanes
         step = Step(ELUS, rows, panels=panels, vectors=1, shift=stage)
-        _write(step, Place(entered.x, parity), Place(entered.elus[0], parity))
-        return step, []
+        return _writing(step, Place(entered.x, parity), Place(entered.elus[0], parity)), []
 
     def _down_block(self, half: str, stage: int, block: int, parity: int) -> list[Line]:
         at, name = self.down.half(half)[stage], f"down.{half}.{stage}.{block}"
@@ -298,13 +220,11 @@ class Program:
         windows = around(at.elus[block])
         if half == "decode":
             windows.append(Place(self.down.skip(stage, block), parity))
-        hidden = Place(at.hidden[block], parity)
+        hidden, inside = Place(at.hidden[block], parity), around(at.hidden[block])
         out, elus = Place(at.x, parity), Place(at.elus[block + 1], parity)
         return [
             self._product(f"{name}.in", HIDDEN, windows, elus=hidden, rows=rows),
-            self._product(
-                f"{name}.out", GATE, around(at.hidden[block]), out=out, elus=elus, rows=rows
-            ),
+            self._product(f"{name}.out", GATE, inside, out=out, elus=elus, rows=rows),
         ]
 
     def _down_shrink(self, stage: int, parity: int, coarse_parity: int) -> Line:
@@ -317,8 +237,7 @@ class Program:
             elus=Place(coarser.elus[0], coarse_parity),
             rows=self.size.batch,
         )
-        _by_column(line[0], self.size.side >> stage + 1, left=2, out=1)
-        return line
+        return _by_column(line, self.size.side >> stage + 1, left=2, out=1)
 
     def _down_grow(self, stage: int, parity: int) -> list[Line]:
         x, finer, lines = self.down.decode[stage].x, self.down.decode[stage - 1].x, []
@@ -332,8 +251,7 @@ class Program:
                     out=Place(finer, row, column),
                     rows=self.size.batch,
                 )
-                _by_column(line[0], self.size.side >> stage, left=1, out=2)
-                lines.append(line)
+                lines.append(_by_column(line, self.size.side >> stage, left=1, out=2))
         return lines
 
     def _from_above(self, half: str, stage: int, block: int, parity: int) -> list[Line]:
@@ -344,7 +262,9 @@ class Program:
         second = [Place(at.hidden[block], 0, j) for j in _LEFT]
         return [
             self._product(
-                *(f"{name}.{part}", STORE, windows),
+                f"{name}.{part}",
+                STORE,
+                windows,
                 out=Place(self.above[f"{name}.{part}"]),
                 rows=self._width(stage),
             )
@@ -358,14 +278,18 @@ class Program:
             windows.append(Place(self.right.skip(stage, block)))
         return [
             self._product(
-                *(f"right.{name}.in", HIDDEN, windows),
+                f"right.{name}.in",
+                HIDDEN,
+                windows,
                 bias=Place(self.above[f"above.{name}.in"]),
                 elus=Place(at.hidden[block]),
                 rows=self.size.batch,
                 shift=stage,
             ),
             self._product(
-                *(f"right.{name}.out", GATE, [Place(at.hidden[block], 0, j) for j in _LEFT]),
+                f"right.{name}.out",
+                GATE,
+                [Place(at.hidden[block], 0, j) for j in _LEFT],
                 bias=Place(self.above[f"above.{name}.out"]),
                 out=Place(at.x, parity),
                 elus=Place(at.elus[block + 1]),
@@ -375,24 +299,26 @@ class Program:
         ]
 
 
-def _write(step: Step, out: Place | None, elus: Place | None) -> None:
+def _writing(step: Step, out: Place | None, elus: Place | None) -> Step:
     if out:
-        step.out, step.out_row, step.out_column = out.offset, out.rows.features, out.rows.column
+        step = step._replace(out=out.offset, out_row=out.rows.features, out_column=out.rows.column)
     if elus:
-        step.elus, step.elus_row = elus.offset, elus.rows.features
-        step.elus_column, step.half = elus.rows.column, elus.rows.features // 2
+        step = step._replace(
+            elus=elus.offset,
+            elus_row=elus.rows.features,
+            elus_column=elus.rows.column,
+            half=elus.rows.features // 2,
+        )
+    return step
 
 
-def _by_column(step: Step, width: int, *, left: int, out: int) -> None:
-    """Repeat a step over `width` columns where one side takes every second one."""
-    step.groups = width
-    step.left_group = left * step.left_column
-    step.out_group, step.elus_group = out * step.out_column, out * step.elus_column
-
-
-def active_stages(index: int, stages: int) -> int:
-    """How many resolutions have a row (or column) that begins at fine index `index`."""
-    active = 1
-    while active < stages and index % (1 << active) == 0:
-        active += 1
-    return active
+def _by_column(line: Line, width: int, *, left: int, out: int) -> Line:
+    """Repeat a step over `width` columns, where one side takes every second one."""
+    step, windows = line
+    step = step._replace(
+        groups=width,
+        left_group=left * step.left_column,
+        out_group=out * step.out_column,
+        elus_group=out * step.elus_column,
+    )
+    return step, windows

@@ -247,9 +247,8 @@ def _store_elus(arena: _Arena, x: ir.Value, positive: ir.Value, negative: ir.Val
     arena.store(builder.select(builder.fcmp_ordered("<", x, zero), opposite, decay), negative)
 
 
-@intrinsic
-def elus(typingctx, arena, source, positive, negative):  # type: ignore[no-untyped-def]
-    """elus(arena, source, positive, negative): elu(x) and elu(-x) of the vector at `source`."""
+def _elus(typingctx, arena, source, positive, negative):  # type: ignore[no-untyped-def]
+    """Write elu(x) and elu(-x) of the vector x at `source`; called without `typingctx`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         memory = _Arena(context, builder, signature.args[0], args[0])
@@ -259,11 +258,10 @@ def elus(typingctx, arena, source, positive, negative):  # type: ignore[no-untyp
     return types.void(arena, types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
-def gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-untyped-def]
-    """gate(arena, source, x, positive, negative): x += a sigmoid(b), then elu(x) and elu(-x).
+def _gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-untyped-def]
+    """Add a sigmoid(b) to the vector at `x`, then write elu(x) and elu(-x).
 
-    `source` is the offset of the vector a, which the vector b follows.
+    `source` is the offset of the vector a, which the vector b follows; called without `typingctx`.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -280,3 +278,8 @@ def gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-un
         return context.get_dummy_value()
 
     return types.void(arena, *[types.int64] * 4), generate
+
+
+# Numba's annotations do not know that the first argument is its own.
+elus: Any = intrinsic(_elus)
+gate: Any = intrinsic(_gate)

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raydistill.teachers.fused_memory import Matrix, Size
+from raydistill.teachers.fused_memory import HALVES, Matrix, Size
 from raydistill.teachers.fused_plan import Plan
-from raydistill.teachers.fused_steps import HALVES
 from raydistill.teachers.pixelcnn_layers import GatedResidual
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
 
