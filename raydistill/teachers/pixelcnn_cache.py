@@ -1,10 +1,9 @@
 """Incremental PixelCNN++ in torch: every activation is computed once, not once a pixel.
 
-It serves GPUs and machines without numba; `fused` does the same on a CPU. The down stream needs
-only the rows above, so it advances a whole row at a time. The down-right stream needs the row's
-pixels to the left, so it advances a pixel at a time; whatever reaches it from finished rows and
-from the down stream is folded into one bias a column when the row begins. Coarser stages advance at
-every second row and pixel (Ramachandran et al., 2017, arXiv 1704.06001).
+For GPUs, and where numba is absent; else see `fused`. The down stream needs only the rows above, so
+it advances a whole row at a time. The down-right stream needs the row's pixels to the left, so it
+advances a pixel at a time; whatever reaches it from finished rows and from the down stream is one
+bias a column. Coarser stages skip rows and pixels (Ramachandran et al., 2017, arXiv 1704.06001).
 
 Layout: rows are (W, B, C), so that a pixel's features (B, C) and the window of a pixel and its left
 neighbour are contiguous reads and plain matrix products.
