@@ -20,8 +20,11 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from analysis.figures import learning_charts, noise_charts
-from analysis.records import RecordsError, TrialRecord, load_records, ranked, to_frame
+from analysis.gaussian.figures import named_charts
+from analysis.gaussian.study import read_study
+from analysis.image.figures import learning_charts, noise_charts
+from analysis.records import RecordsError, RecordSet, TrialRecord, load_records
+from analysis.table import GAUSSIAN, ranked, task_of, to_frame
 from raydistill.storage import StorageError
 
 
@@ -52,15 +55,8 @@ def export(settings: ExportSettings) -> list[Path]:
             f"name: no records of {settings.name!r} in {settings.storage_path!r}; run the sweep, "
             "or give another name"
         )
-    frame = to_frame(found)
-    charts = {
-        "noise_injection": noise_charts(frame, found.records),
-        "learning_curves": learning_charts(frame, found.records),
-    }
-    contents = {name: made[0].png for name, made in charts.items() if made}
-    sheet = sample_sheet(frame, found.records)
-    if sheet is not None:
-        contents["samples"] = sheet
+    gaussian = task_of(found.records[0].record) == GAUSSIAN
+    contents = _gaussian_figures(found) if gaussian else _image_figures(found)
     settings.out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in contents.items():
@@ -68,6 +64,26 @@ def export(settings: ExportSettings) -> list[Path]:
         path.write_bytes(content)
         written.append(path)
     return written
+
+
+def _image_figures(found: RecordSet) -> dict[str, bytes]:
+    frame = to_frame(found)
+    charts = {
+        "noise_injection": noise_charts(frame, found.records),
+        "learning_curves": learning_charts(frame, found.records),
+    }
+    contents = {name: made[0].png for name, made in charts.items() if made}
+    sheet = sample_sheet(frame, found.records)
+    return contents if sheet is None else contents | {"samples": sheet}
+
+
+def _gaussian_figures(found: RecordSet) -> dict[str, bytes]:
+    """Every figure of the page; those of several kinds of teacher are numbered from the second."""
+    return {
+        name if place == 0 else f"{name}_{place + 1}": chart.png
+        for name, made in named_charts(read_study(found)).items()
+        for place, chart in enumerate(made)
+    }
 
 
 def sample_sheet(frame: pd.DataFrame, records: tuple[TrialRecord, ...]) -> bytes | None:
@@ -80,14 +96,15 @@ def sample_sheet(frame: pd.DataFrame, records: tuple[TrialRecord, ...]) -> bytes
     if quiet.empty or noisy.empty:
         return None
     best = {row["noise_level"]: row for row in (quiet.iloc[0], noisy.iloc[0])}
-    shown = [("data", "data", quiet.index[0]), ("teacher", "teacher", quiet.index[0])]
-    for row, index in zip(best.values(), (quiet.index[0], noisy.index[0]), strict=True):
+    first = quiet.iloc[0]["record"]
+    shown = [("data", "data", first), ("teacher", "teacher", first)]
+    for row in best.values():
         cell = f"noise {row['noise_level']:.2g}, l1 weight {row['l1_weight']:.2g}"
         fd = f"classifier FD {row['test.classifier_fd']:.0f}"
-        shown.append((f"student, {cell}\n{fd}", "samples", index))
+        shown.append((f"student, {cell}\n{fd}", "samples", row["record"]))
     figure = Figure(figsize=(12.0, 3.5), layout="constrained", dpi=110)
     for axis, (title, name, index) in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        item = records[int(index)]
+        item = records[index]
         picture = imread(io.BytesIO(item.folder.read(item.record.artefacts[name])))
         axis.imshow(picture, cmap="gray", vmin=0.0, vmax=1.0)
         axis.set_title(title, fontsize=10)

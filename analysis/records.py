@@ -1,19 +1,16 @@
-"""The records of a storage path, and a table of them.
+"""The records of a storage path, and what lies beside them.
 
 A record that cannot be read is skipped and reported: one damaged file does not cost a sweep.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
-
-import pandas as pd
 
 from raydistill.record import FILE_NAME, Evaluation, Record, Status, parse_record
 from raydistill.storage import Storage
@@ -23,13 +20,7 @@ ASSETS = "store"
 
 SETTINGS = "sweep.json"
 
-COMPARABLE = ("sweep", "dataset", "size", "student", "objective", "updates", "batch_size")
-"""Records that agree in these columns may share a figure: same question, same budget."""
-
-RANKED_BY = "validation.classifier_fd"
-"""The search's own measure: ranking by the test split would spend it on a choice."""
-
-VARIED = ("noise_level", "l1_weight")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class RecordsError(ValueError):
@@ -194,6 +185,7 @@ def _malformed(record: Record) -> str:
         "spent": all(isinstance(number, int | float) for number in numbers),
         "trial, cause, teacher, artefacts or environment": all(isinstance(t, str) for t in texts),
         "history": all(_well_formed(evaluation) for evaluation in record.history),
+        "replicas": len({len(v) for e in record.history for v in e.replicas.values()}) <= 1,
     }
     wrong = [name for name, right in checks.items() if not right]
     return f"not a record: wrong type or value of {wrong[0]}" if wrong else ""
@@ -203,124 +195,26 @@ def _well_formed(evaluation: Evaluation) -> bool:
     return isinstance(evaluation.updates, int) and isinstance(evaluation.split, str)
 
 
-def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -> pd.DataFrame:
-    """One row a record: what was asked, what it cost, `validation.NAME` and `test.NAME`.
+def read_artefact(item: TrialRecord, name: str) -> bytes | Skipped:
+    """A file that a record names, or why it cannot be had.
 
-    Row i is record i. What a record has nothing for, or no finite number, is NaN (text: empty).
-    `rest` hashes all of the configuration but noise level, l1 weight and seed: rows that share it
-    differ in nothing else. `updates` is what was spent, `budget` what was asked for.
+    A record may come from elsewhere: its paths do not lead out of its folder.
+
+    Args:
+        item: the record and its folder.
+        name: of the artefact.
     """
-    items = records.records if isinstance(records, RecordSet) else records
-    frame = pd.DataFrame([_row(item) for item in items])
-    if frame.empty:
-        return frame
-    for column in ("size", *VARIED, "seed", "budget", "batch_size"):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce")
-    return frame.replace([math.inf, -math.inf], math.nan)
-
-
-def _row(item: TrialRecord) -> dict[str, Any]:
-    record = item.record
-    config = record.config
-    row: dict[str, Any] = {
-        "sweep": item.sweep.name,
-        "trial": record.trial,
-        "search": item.sweep.search,
-        "status": record.status,
-        "cause": record.cause,
-        "dataset": str(_at(config, "data", "name") or ""),
-        "size": _at(config, "data", "size"),
-        "student": str(_at(config, "student", "kind") or ""),
-        "objective": str(_at(config, "objective", "kind") or ""),
-        "noise_level": _at(config, "objective", "noise_level"),
-        "l1_weight": _at(config, "objective", "l1_weight"),
-        "seed": _at(config, "seed"),
-        "updates": record.spent.updates,
-        "budget": _at(config, "budget", "updates"),
-        "batch_size": _at(config, "budget", "batch_size"),
-        "seconds": record.spent.train_seconds + record.spent.evaluate_seconds,
-        "workers": record.spent.workers,
-        "teacher": record.teacher,
-        "rest": _rest(config),
-    }
-    for split in ("validation", "test"):
-        row |= {f"{split}.{name}": value for name, value in record.metrics(split).items()}
-    return row
-
-
-def _at(config: Any, *keys: str) -> Any:
-    """A leaf of a configuration; None where another task has none."""
-    for key in keys:
-        config = config.get(key) if isinstance(config, dict) else None
-    return None if isinstance(config, dict | list) else config
-
-
-def _rest(config: dict[str, Any]) -> str:
-    objective = config.get("objective")
-    if isinstance(objective, dict):
-        objective = {key: value for key, value in objective.items() if key not in VARIED}
-    rest = {**config, "objective": objective, "seed": None}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def ranked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order: finished, running, failed; within each by validation FD, then by trial."""
-    order = {"finished": 0, "running": 1, "failed": 2}
-    measure = frame[RANKED_BY] if RANKED_BY in frame else pd.Series(math.nan, index=frame.index)
-    keys = pd.DataFrame(
-        {"status": frame["status"].map(order), "measure": measure, "trial": frame["trial"]}
-    )
-    return frame.loc[keys.sort_values(["status", "measure", "trial"]).index]
-
-
-def comparable_groups(frame: pd.DataFrame, *more: str) -> list[pd.DataFrame]:
-    """The rows in groups that agree in `COMPARABLE` and the further columns."""
-    if frame.empty:
-        return []
-    return [group for _, group in frame.groupby([*COMPARABLE, *more], dropna=False)]
-
-
-def data_of(row: pd.Series) -> str:
-    """Data set and size of a row, in words."""
-    size = "" if pd.isna(row["size"]) else f" {row['size']:.0f}x{row['size']:.0f}"
-    return f"{row['dataset'] or 'unknown data'}{size}"
-
-
-def describe(group: pd.DataFrame) -> str:
-    """Data, student, objective and budget of a comparable group, in words."""
-    row = group.iloc[0]
-    batch = "" if pd.isna(row["batch_size"]) else f" of {row['batch_size']:.0f}"
-    return (
-        f"{data_of(row)}, {row['student'] or 'unknown'} student, objective "
-        f"{row['objective'] or 'unknown'}, {row['updates']:.0f} updates{batch}"
-    )
-
-
-def is_adaptive(group: pd.DataFrame) -> bool:
-    """Whether cells were chosen by an adaptive search.
-
-    Settings decide where there are any. Otherwise repeated seeds, or a full grid of two factors,
-    are taken for a design, since no search leaves them.
-    """
-    searches = set(group["search"]) - {""}
-    if searches:
-        return searches != {"grid"}
-    cells = group.groupby(list(VARIED))["seed"].nunique()
-    full = len(cells) == group["noise_level"].nunique() * group["l1_weight"].nunique()
-    return not (full or bool((cells > 1).all()))
-
-
-def listed(values: Iterable[float]) -> str:
-    """Distinct numbers in words: each of a few, the range of many."""
-    distinct = sorted(set(values))
-    if len(distinct) > 6:
-        return f"{distinct[0]:.4g} to {distinct[-1]:.4g}"
-    return ", ".join(f"{value:.4g}" for value in distinct)
-
-
-def plural(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    path = item.record.artefacts.get(name)
+    if path is None:
+        where = posixpath.join(item.sweep.name, item.record.trial, name)
+        return Skipped(item.sweep.name, where, f"the record names no {name!r}")
+    where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
+    if posixpath.isabs(path) or ".." in path.split("/") or "://" in path:
+        return Skipped(item.sweep.name, where, "outside the trial's folder")
+    try:
+        return item.folder.read(path)
+    except OSError as error:
+        return Skipped(item.sweep.name, where, _short(error))
 
 
 def _find_search(settings: Any) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import torch
 from pydantic import Field, ValidationError, model_validator
 
+from raydistill.conditionals.configs import KINDS
 from raydistill.config_base import FrozenConfig
 from raydistill.objectives import (
     OBJECTIVES,
@@ -38,6 +39,9 @@ TASKS = {
     "gaussian": "raydistill.tasks.gaussian_config:GaussianTrial",
 }
 """Name of a task -> the configuration of its trials."""
+
+
+TAGS = frozenset({*OBJECTIVES, *KINDS})
 
 
 class ConfigError(ValueError):
@@ -180,6 +184,13 @@ class TrialConfig(FrozenConfig, ABC):
                 f"{student.kind!r} is not invertible; choose a flow student "
                 "(pixelcnn_flow), or z_reconstruction, x_reconstruction or oracle"
             )
+        noisy = getattr(objective, "noise_level", 0.0) > 0.0
+        if (noisy or objective_class(objective).needs_flow) and not self.teacher_model.normal_prior:
+            field = "objective.noise_level" if noisy else "objective.kind"
+            raise ValueError(
+                f"{field}: needs codes that are N(0, 1), and the teacher's prior is uniform; give "
+                "teacher.model.conditional.prior 'normal'"
+            )
         self.teacher_model.check(self.event_shape)
         student.check(self.event_shape)
         if isinstance(objective, ReverseKLConfig):
@@ -236,15 +247,16 @@ def explain(error: ValidationError) -> list[str]:
             # Raised by our own validators, which write whole sentences.
             lines.append(str(problem["ctx"]["error"]))
             continue
-        # A choice among objectives adds its tag to the path, which no configuration file has.
-        field = ".".join(str(part) for part in problem["loc"] if part not in OBJECTIVES)
+        # A choice among kinds adds its tag to the path, which no configuration file has.
+        field = ".".join(str(part) for part in problem["loc"] if part not in TAGS)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{field}: no such field; remove it or correct its spelling")
         elif problem["type"].startswith("union_tag"):
             kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
-            lines.append(
-                f"{field}.kind: {kind!r} is unknown; choose one of {', '.join(OBJECTIVES)}"
-            )
+            known = OBJECTIVES if field.endswith("objective") else KINDS
+            lines.append(f"{field}.kind: {kind!r} is unknown; choose one of {', '.join(known)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{field}: is required; give a value")
         else:
             wanted = problem["msg"].removeprefix("Input should be ")
             if wanted.startswith(("greater", "less")):

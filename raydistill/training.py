@@ -110,6 +110,7 @@ class Job:
             validation split.
         optimiser, budget, seed: how.
         name: what is trained.
+        after_update: called after each optimiser step, for what follows the weights.
         identity: whatever else a checkpoint must share with the job that continues it.
     """
 
@@ -121,6 +122,7 @@ class Job:
     seed: int
     name: str
     identity: str = ""
+    after_update: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -174,6 +176,7 @@ def train(
         if clip is not None:
             norm = nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
+        job.after_update()
         state.updates += 1
 
         done = state.updates == budget.updates

@@ -75,7 +75,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     """
     entered = time.time()
     torch.set_num_threads(1)
-    task = _task(config, run.store, run.device)
+    task = shared_task(config, run.store, run.device)
     before = read_record(run.folder)
     if before is not None and not _same(before, config, task.teacher_key):
         before = None
@@ -164,17 +164,18 @@ def shared_part(config: TrialConfig) -> str:
     return config.model_dump_json(include=set(config.shared_fields))
 
 
-_tasks: dict[tuple[str, str, str], Task] = {}
-"""Teacher, data and pairs stay on the device between the trials of one process."""
-
-
-def _task(config: TrialConfig, store: Store, device: torch.device) -> Task:
+def shared_task(config: TrialConfig, store: Store, device: torch.device) -> Task:
+    """The task of a configuration, kept by this process for the next trial that shares it."""
     key = (shared_part(config), store.storage.uri, str(device))
     if key not in _tasks:
         while len(_tasks) >= KEPT_TASKS:
             del _tasks[next(iter(_tasks))]
         _tasks[key] = config.make_task(store, device)
     return _tasks[key]
+
+
+_tasks: dict[tuple[str, str, str], Task] = {}
+"""Teacher, data and pairs stay on the device between the trials of one process."""
 
 
 def _same(record: Record, config: TrialConfig, teacher: str) -> bool:

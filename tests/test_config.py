@@ -77,6 +77,8 @@ def test_configuration_is_frozen() -> None:
     assert hash(config) == hash(ImageTrial())
 
 
+UNIFORM = {"kind": "logistic_mixture", "prior": "uniform"}
+
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     # what is given, the field named, the value named, what is advised
     ({"seed": -1}, "seed", "-1", "greater than or equal to 0"),
@@ -93,6 +95,45 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"optimiser": {"decay": "linear"}}, "optimiser.decay", "'linear'", "'cosine'"),
     ({"optimiser": {"beta2": 1.0}}, "optimiser.beta2", "1.0", "less than 1"),
     ({"optimiser": 3}, "optimiser", "3", "dictionary"),
+    (
+        {
+            "objective": {"kind": "oracle", "noise_level": 0.5},
+            "teacher": {"model": {"kind": "pixelcnn", "conditional": UNIFORM}},
+        },
+        "objective.noise_level",
+        "uniform",
+        "teacher.model.conditional.prior 'normal'",
+    ),
+    (
+        {"teacher": {"model": {"kind": "pixelcnn", "conditional": {"kind": "categorical"}}}},
+        "teacher.model.conditional.levels",
+        "",
+        "required",
+    ),
+    (
+        {"teacher": {"model": {"kind": "pixelcnn", "conditional": UNIFORM | {"components": 0}}}},
+        "teacher.model.conditional.components",
+        "0",
+        "greater than or equal to 1",
+    ),
+    (
+        {"teacher": {"model": {"kind": "pixelcnn", "conditional": {"kind": "student_t"}}}},
+        "teacher.model.conditional.kind",
+        "'student_t'",
+        "logistic_mixture",
+    ),
+    (
+        {
+            "data": {"name": "photographs", "size": 8},
+            "teacher": {
+                "model": {"kind": "pixelcnn", "conditional": {"kind": "categorical", "levels": 256}}
+            },
+            "student": {"kind": "resnet", "patch": 1},
+        },
+        "teacher.model.conditional.kind",
+        "'categorical'",
+        "logistic_mixture",
+    ),
     (
         {"objective": {"kind": "reverse_kl", "estimator": "path"}, "student": FLOW},
         "objective.estimator",

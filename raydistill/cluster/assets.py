@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -16,6 +18,10 @@ from raydistill.cluster.runtime import Cluster
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.training import Progress
+from raydistill.trial import shared_task
+
+PERIOD = 15.0
+"""Seconds between lines on how many parts are done."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def prepare_assets(
     on_progress: Callable[[Progress], None],
     on_stage: Callable[[str], None],
 ) -> Prepared:
-    """Train the teacher if the store lacks it, and the pair sets and classifier beside it.
+    """Train the teacher if the store lacks it, then build what trials share, in parallel.
 
     Args:
         config: any trial of the sweep.
@@ -54,7 +60,27 @@ def prepare_assets(
     options: dict[str, Any] = {"num_cpus": 0 if several else threads}
     if place.resources.gpus_per_worker > 0.0 and not several:
         options["num_gpus"] = 1
-    stream = _build.options(**options).remote(config.to_json(), place)
+    gpus = {"num_gpus": 1} if place.resources.gpus_per_worker > 0.0 else {}
+    text = config.to_json()
+    ready = _listen(_teacher.options(**options).remote(text, place), on_progress, on_stage)
+    if not ready.parts:
+        return ready.prepared
+    _build_parts(text, place, ready.parts, gpus, on_stage)
+    facts = ray.get(_facts.options(num_cpus=1, **gpus).remote(text, place))
+    return replace(ready.prepared, facts=facts)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A teacher, and what is left to build; with anything left its facts are not known yet."""
+
+    prepared: Prepared
+    parts: tuple[Any, ...]
+
+
+def _listen(
+    stream: Any, on_progress: Callable[[Progress], None], on_stage: Callable[[str], None]
+) -> _Ready:
     for reference in stream:
         message = ray.get(reference)
         if isinstance(message, Progress):
@@ -62,19 +88,41 @@ def prepare_assets(
         elif isinstance(message, str):
             on_stage(message)
         else:
-            assert isinstance(message, Prepared)
+            assert isinstance(message, _Ready)
             return message
     raise RuntimeError("the asset builder ended without its result")
 
 
+def _build_parts(
+    text: str,
+    place: TrialPlace,
+    parts: tuple[Any, ...],
+    gpus: dict[str, Any],
+    on_stage: Callable[[str], None],
+) -> None:
+    """One Ray task a part; the store keeps each, so that an interrupted build goes on."""
+    total = len(parts)
+    on_stage(f"preparing codes of the training data and samples of the teacher: {total} parts")
+    build = _part.options(num_cpus=1, **gpus)
+    waiting = [build.remote(text, place, part) for part in parts]
+    said = time.monotonic()
+    while waiting:
+        done, waiting = ray.wait(waiting)
+        for warning in [line for lines in ray.get(done) for line in lines]:
+            on_stage(warning)
+        if waiting and time.monotonic() - said > PERIOD:
+            said = time.monotonic()
+            on_stage(f"{total - len(waiting)}/{total} parts")
+
+
 @ray.remote(max_retries=3, retry_exceptions=False)  # type: ignore[untyped-decorator]
-def _build(config_json: str, place: TrialPlace) -> Iterator[Progress | str | Prepared]:
-    """Run the builders in a thread and stream what they say; resumes from their checkpoints."""
-    messages: queue.Queue[Progress | str | Prepared | BaseException] = queue.Queue()
+def _teacher(config_json: str, place: TrialPlace) -> Iterator[Progress | str | _Ready]:
+    """Train in a thread and stream what it says; resumes from the teacher's checkpoint."""
+    messages: queue.Queue[Progress | str | _Ready | BaseException] = queue.Queue()
 
     def work() -> None:
         try:
-            messages.put(_build_all(config_json, place, messages.put))
+            messages.put(_train(config_json, place, messages.put))
         except BaseException as error:  # noqa: BLE001  (handed to the driver, raised there)
             messages.put(error)
 
@@ -84,8 +132,37 @@ def _build(config_json: str, place: TrialPlace) -> Iterator[Progress | str | Pre
         if isinstance(message, BaseException):
             raise message
         yield message
-        if isinstance(message, Prepared):
+        if isinstance(message, _Ready):
             return
+
+
+@ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
+def _part(config_json: str, place: TrialPlace, part: Any) -> list[str]:
+    """Build a part; returns the warnings that came up."""
+    warnings: list[str] = []
+    with _warnings(warnings.append):
+        shared_task(parse_trial_json(config_json), place.store, _device()).build_part(part)
+    return warnings
+
+
+@ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
+def _facts(config_json: str, place: TrialPlace) -> tuple[str, ...]:
+    return shared_task(parse_trial_json(config_json), place.store, _device()).facts
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextlib.contextmanager
+def _warnings(say: Callable[[str], None]) -> Iterator[None]:
+    """The builders run far from the driver's log: a damaged asset that is rebuilt must be seen."""
+    log, teller = logging.getLogger("raydistill"), _Teller(say)
+    log.addHandler(teller)
+    try:
+        yield
+    finally:
+        log.removeHandler(teller)
 
 
 class _Teller(logging.Handler):
@@ -99,23 +176,18 @@ class _Teller(logging.Handler):
         self._say(f"warning: {record.getMessage()}")
 
 
-def _build_all(
-    config_json: str, place: TrialPlace, say: Callable[[Progress | str], None]
-) -> Prepared:
-    # The builders run far from the driver's log: a damaged asset that is rebuilt must be seen.
-    logging.getLogger("raydistill").addHandler(_Teller(say))
+def _train(config_json: str, place: TrialPlace, say: Callable[[Progress | str], None]) -> _Ready:
     config = parse_trial_json(config_json)
     several = place.resources.workers > 1
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    task = config.make_task(
-        place.store,
-        device,
-        on_progress=say,
-        train_elsewhere=(lambda work: train_teacher_nested(config, work, place))
-        if several
-        else None,
-    )
-    say("preparing codes of the training data and samples of the teacher")
-    task.prepare(config)
-    _ = task.references  # computed once here, so that no trial waits for the first
-    return Prepared(task.teacher_key, task.teacher_found, task.facts)
+    with _warnings(say):
+        task = config.make_task(
+            place.store,
+            _device(),
+            on_progress=say,
+            train_elsewhere=(lambda work: train_teacher_nested(config, work, place))
+            if several
+            else None,
+        )
+        parts = task.parts(config)
+        facts = () if parts else task.facts
+    return _Ready(Prepared(task.teacher_key, task.teacher_found, facts), parts)

@@ -41,8 +41,15 @@ class Task(Protocol):
         """Sentences to print of the teacher before the trials start."""
         ...
 
-    def prepare(self, config: TrialConfig) -> None:
-        """Build now what a trial would otherwise build when it first needs it."""
+    def parts(self, config: TrialConfig) -> tuple[Any, ...]:
+        """What trials of this objective share, is not there yet, and can be built apart.
+
+        In any order, by any process; picklable.
+        """
+        ...
+
+    def build_part(self, part: Any) -> None:
+        """Build one of `parts`, unless it is there."""
         ...
 
     def build_student(self, config: TrialConfig) -> Student:

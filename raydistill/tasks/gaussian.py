@@ -65,8 +65,12 @@ class GaussianTask:
         """Teachers are drawn, not trained: there is nothing to find."""
         return True
 
-    def prepare(self, config: TrialConfig) -> None:
+    def parts(self, config: TrialConfig) -> tuple[()]:
         """Nothing is built ahead."""
+        return ()
+
+    def build_part(self, part: object) -> None:
+        """There are no parts."""
 
     def build_student(self, config: TrialConfig) -> LinearStudent:
         """The stack of untrained students, each a function of its seed."""

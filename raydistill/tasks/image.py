@@ -29,17 +29,23 @@ from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.students.base import FlowStudent, Student
 from raydistill.tasks.image_assets import (
-    Pairs,
     TeacherAsset,
     data_scale,
     encode,
     get_classifier,
-    get_pairs_of_data,
-    get_pairs_of_prior,
     get_teacher,
     load_data,
 )
 from raydistill.tasks.image_config import ImageTrial
+from raydistill.tasks.image_pairs import (
+    Kind,
+    Pairs,
+    Shard,
+    build_shard,
+    get_pairs,
+    is_stored,
+    shards_of,
+)
 from raydistill.training import Progress, TrainingDivergedError
 
 GRID = 64
@@ -109,30 +115,39 @@ class ImageTask:
     @cached_property
     def data_pairs(self) -> Pairs:
         """The training split with its codes."""
-        copies = self.config.pairs.data_copies
-        return get_pairs_of_data(self.trained, self.data, copies, self.store, self.device)
+        return self._pairs("data", self.config.pairs.data_copies)
 
     @cached_property
     def oracle_pairs(self) -> Pairs:
         """Prior draws with the teacher's samples, to train on."""
-        count = self.config.pairs.oracle_count
-        return get_pairs_of_prior(self.trained, count, "training", self.store, self.device)
+        return self._pairs("oracle", self.config.pairs.oracle_count)
 
     @cached_property
     def teacher_samples(self) -> Pairs:
         """The teacher's own samples, to judge by."""
-        wanted = self.config.evaluation
-        count = wanted.samples * wanted.draws
-        return get_pairs_of_prior(self.trained, count, "evaluation", self.store, self.device)
+        return self._pairs("evaluation", self._judged)
 
-    def prepare(self, config: TrialConfig) -> None:
-        """Build now what a trial would otherwise build when it first needs it."""
-        draws = objective_class(config.objective).draws
+    @property
+    def _judged(self) -> int:
+        wanted = self.config.evaluation
+        return wanted.samples * wanted.draws
+
+    def _pairs(self, kind: Kind, count: int) -> Pairs:
+        return get_pairs(kind, count, self.trained, self.data, self.store, self.device)
+
+    def parts(self, config: TrialConfig) -> tuple[Shard, ...]:
+        """The shards of pairs that a trial of this objective needs and the store lacks."""
+        wanted, draws = self.config.pairs, objective_class(config.objective).draws
+        shards = shards_of("evaluation", self._judged)
         if draws == "data pairs":
-            _ = self.data_pairs
+            shards += shards_of("data", wanted.data_copies)
         if draws == "oracle pairs":
-            _ = self.oracle_pairs
-        _ = self.teacher_samples
+            shards += shards_of("oracle", wanted.oracle_count)
+        return tuple(s for s in shards if not is_stored(s, self.trained, self.store))
+
+    def build_part(self, part: Shard) -> None:
+        """Build a shard, unless the store has it."""
+        build_shard(part, self.trained, self.data, self.store, self.device)
 
     def build_student(self, config: TrialConfig) -> Student:
         """The untrained student of a trial: a function of its configuration and seed."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import raydistill.conditionals
 import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.standardise
@@ -23,15 +22,17 @@ from raydistill.metrics.classifier import (
     accuracy,
     train_classifier,
 )
+from raydistill.metrics.codes import code_diagnostics
 from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logits_of
 from raydistill.seeding import generator
 from raydistill.storage import Storage
-from raydistill.store import Asset, Built, Store, code_version
+from raydistill.store import Built, Store, code_version
 from raydistill.tasks.image_config import DataConfig, TeacherTraining
 from raydistill.teachers.base import Teacher
+from raydistill.teachers.likelihood import Likelihood
 from raydistill.training import Job, Progress, Workers, train
 
-ENCODE_BATCH, DECODE_BATCH = 250, 2000
+ENCODE_BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -52,37 +53,6 @@ class TeacherAsset:
     threads: int
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs (x, z) with z = T(x).
-
-    Attributes:
-        x, z: (N, C, H, W).
-        log_prob: log p_T(x) in nats, (N,).
-    """
-
-    x: Tensor
-    z: Tensor
-    log_prob: Tensor
-
-
-@dataclass(frozen=True)
-class _LikelihoodLoss:
-    loss: Tensor
-    terms: dict[str, Tensor] = field(default_factory=dict)
-
-
-class _Likelihood(nn.Module):
-    """Nats a dimension of the data under the teacher: maximum likelihood as a module."""
-
-    def __init__(self, teacher: Teacher) -> None:
-        super().__init__()
-        self.teacher = teacher
-
-    def forward(self, x: Tensor) -> _LikelihoodLoss:
-        return _LikelihoodLoss(-self.teacher.log_prob(x).mean() / self.teacher.dimension)
-
-
 def load_data(config: DataConfig) -> ImageData:
     """The data set of a configuration."""
     return load_images(config.name, config.size, config.root)
@@ -94,7 +64,6 @@ def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]
         "training": training.model_dump(mode="json"),
         "data": data.fingerprint,
         "code": code_version(
-            raydistill.conditionals,
             raydistill.data.logit,
             raydistill.standardise,
             raydistill.teachers.base,
@@ -123,7 +92,7 @@ def get_teacher(
             folder it is called with; None trains it here.
     """
 
-    @_with_threads(training.threads)
+    @with_threads(training.threads)
     def build(work: Storage) -> Built:
         if train_elsewhere is not None:
             train_elsewhere(work)
@@ -139,7 +108,7 @@ def get_teacher(
 
 
 @contextlib.contextmanager
-def _with_threads(count: int) -> Iterator[None]:
+def with_threads(count: int) -> Iterator[None]:
     """Fix the number of threads, of which the last bits of a sum are a function."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -172,7 +141,12 @@ def train_teacher(
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> TrainedTeacher:
     """Maximum likelihood on freshly dequantised batches, from the checkpoint in `work` if any."""
-    teacher = _untrained(training, data).to(device)
+    likelihood = Likelihood(
+        _untrained(training, data).to(device),
+        ema=training.ema,
+        precision=training.precision,
+        compiled=training.compile,
+    )
     values = data.train.values.to(device)
 
     def draw(update: int, share: slice) -> Tensor:
@@ -183,62 +157,23 @@ def train_teacher(
         return x[share]
 
     def evaluate(updates: int) -> dict[str, float]:
-        return {"bits": held_out_bits(teacher.log_prob, data.validation, data.levels, device)}
+        log_prob = likelihood.trained.log_prob
+        return {"bits": held_out_bits(log_prob, data.validation, data.levels, device)}
 
     job = Job(
-        _Likelihood(teacher),
+        likelihood,
         draw,
         evaluate,
         training.optimiser,
         training.budget,
         training.seed,
         "teacher",
+        identity=training.precision,
+        after_update=likelihood.after_update,
     )
     outcome = train(job, device, work, workers=workers, on_progress=on_progress)
-    return TrainedTeacher(teacher, [[e.updates, e.metrics["bits"]] for e in outcome.history])
-
-
-def get_pairs_of_data(
-    teacher: TeacherAsset, data: ImageData, copies: int, store: Store, device: torch.device
-) -> Pairs:
-    """The training split, dequantised `copies` times, with its codes z = T(x).
-
-    Codes do not depend on the student: encoding once spares every trial a teacher pass an update.
-    """
-
-    @_with_threads(teacher.threads)
-    def build(work: Storage) -> Built:
-        x = torch.cat(
-            [logits_of(data.train, data.levels, device, "pairs", copy) for copy in range(copies)]
-        )
-        codes = encode(teacher.teacher, x)
-        return Built({"x": x, "z": codes.z, "log_prob": codes.log_prob}, {})
-
-    recipe = {"teacher": teacher.key, "split": "train", "copies": copies}
-    return _pairs(store.get_or_build("pairs", recipe, build), device)
-
-
-def get_pairs_of_prior(
-    teacher: TeacherAsset, count: int, purpose: str, store: Store, device: torch.device
-) -> Pairs:
-    """Prior draws with the teacher's exact samples x = T^-1(z).
-
-    Args:
-        count: how many.
-        purpose: names the random stream, so that samples to train on and samples to judge by
-            are never the same.
-    """
-
-    @_with_threads(teacher.threads)
-    def build(work: Storage) -> Built:
-        z = teacher.teacher.sample_prior(count, generator(device, "oracle", purpose))
-        x = torch.cat([teacher.teacher.decode(part) for part in z.split(DECODE_BATCH)])
-        log_prob = encode(teacher.teacher, x).log_prob
-        return Built({"x": x, "z": z, "log_prob": log_prob}, {})
-
-    code = code_version(*teacher.teacher.decoding_sources())
-    recipe = {"teacher": teacher.key, "prior": purpose, "count": count, "code": code}
-    return _pairs(store.get_or_build("pairs", recipe, build), device)
+    history = [[e.updates, e.metrics["bits"]] for e in outcome.history]
+    return TrainedTeacher(likelihood.trained, history)
 
 
 def get_classifier(
@@ -301,11 +236,6 @@ def data_scale(data: ImageData) -> Scale:
     return Scale(float(x.mean()), float(x.std()))
 
 
-def _pairs(asset: Asset, device: torch.device) -> Pairs:
-    x, z, log_prob = (asset.tensors[name].to(device) for name in ("x", "z", "log_prob"))
-    return Pairs(x, z, log_prob)
-
-
 def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[str, Any]:
     """Bits/dim on the test split beside the Gaussian baselines, and codes against the prior."""
     x = torch.cat(
@@ -316,13 +246,7 @@ def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[s
         baseline = GaussianBaseline(x, full=full)
         bits[name] = held_out_bits(baseline.log_prob, data.test, data.levels, torch.device("cpu"))
     z = encode(teacher, logits_of(data.validation, data.levels, device, "codes")).z.double()
-    scale = z.std()
-    codes = {
-        "mean": float(z.mean()),
-        "std": float(scale),
-        "kurtosis": float(((z - z.mean()) / scale).pow(4).mean()),
-        "norm_ratio": float((z.flatten(1).norm(dim=1) / teacher.dimension**0.5).mean()),
-    }
+    codes = code_diagnostics(teacher.normal_codes(z))
     return {
         "test_bits_per_dimension": bits,
         "validation_codes": codes,

@@ -48,13 +48,25 @@ class DataConfig(FrozenConfig):
 
 
 class TeacherTraining(FrozenConfig):
-    """A teacher and how it is trained; with the data, what its hash is made of."""
+    """A teacher and how it is trained; with the data, what its hash is made of.
+
+    Attributes:
+        ema: decay of an exponential moving average of the weights, which is then the teacher;
+            None keeps the last weights, as in the paper.
+        precision: of the network in training; bfloat16 halves memory and is faster where the
+            hardware has it. Weights and likelihood stay in float32.
+        compile: compile the network by torch.compile, which needs a C++ compiler.
+        threads: of training and of what is computed once with it.
+    """
 
     model: Annotated[SerializeAsAny[TeacherConfig], BeforeValidator(resolve_teacher)] = Field(
         default_factory=lambda: resolve_teacher({"kind": "pixelcnn"})
     )
     optimiser: OptimiserConfig = OptimiserConfig(learning_rate=3e-3)
     budget: BudgetConfig = BudgetConfig(updates=900, evaluate_every=300)
+    ema: float | None = Field(default=None, gt=0.0, lt=1.0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     threads: int = Field(default=2, ge=1, le=64)
     seed: int = Field(default=0, ge=0)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from raydistill.conditionals import Conditional
+from raydistill.conditionals.priors import NORMAL
 from raydistill.config_base import FrozenConfig
 from raydistill.gaussians import Gaussian
 
@@ -38,6 +39,11 @@ class TeacherConfig(FrozenConfig, ABC):
 
     kind: str
     is_gaussian: ClassVar[bool] = False
+
+    @property
+    def normal_prior(self) -> bool:
+        """Whether the prior of z is N(0, I)."""
+        return True
 
     @abstractmethod
     def check(self, event_shape: tuple[int, ...]) -> None:
@@ -117,6 +123,10 @@ class Teacher(nn.Module, ABC):
     def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
         """z ~ prior of shape (count, *event_shape), on the generator's device."""
 
+    def normal_codes(self, z: Tensor) -> Tensor:
+        """Codes as normal scores: z itself where the prior is N(0, I)."""
+        return z
+
     def decoding_sources(self) -> tuple[ModuleType, ...]:
         """The modules whose code its stored samples depend on, beside what its weights do."""
         return (sys.modules[Teacher.__module__],)
@@ -185,6 +195,10 @@ class AutoregressiveTeacher(Teacher):
 
     def prior_log_prob(self, z: Tensor) -> Tensor:
         return self.conditional.prior_log_prob(z).flatten(1).sum(1)
+
+    def normal_codes(self, z: Tensor) -> Tensor:
+        prior = self.conditional.prior
+        return z if prior is NORMAL else NORMAL.from_log_odds(prior.to_log_odds(z)).z
 
     def sample_prior(self, count: int, generator: torch.Generator) -> Tensor:
         return self.conditional.sample_prior((count, *self.event_shape), generator)

@@ -11,7 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from raydistill.conditionals import Conditional, GaussianConditional
+from raydistill.conditionals import Conditional
+from raydistill.conditionals.configs import SOURCES, AnyConditionalConfig
+from raydistill.conditionals.gaussian import GaussianConditionalConfig
 from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_network
@@ -23,16 +25,30 @@ Direction = Literal["from_noise", "to_noise"]
 
 
 class PixelCNNConfig(TeacherConfig):
-    """Size of a PixelCNN++. The paper's: channels 32, blocks 3, stages 3 at 28x28."""
+    """Size and conditional of a PixelCNN++.
+
+    The paper's: channels 32, blocks 3, stages 3 at 28x28, a single Gaussian.
+    """
 
     kind: Literal["pixelcnn"] = "pixelcnn"
     channels: int = Field(default=16, ge=1, le=1024)
     blocks: int = Field(default=1, ge=1, le=16)
     stages: int = Field(default=2, ge=1, le=5)
+    conditional: AnyConditionalConfig = GaussianConditionalConfig()
+
+    @property
+    def normal_prior(self) -> bool:
+        return self.conditional.normal_prior
 
     def check(self, event_shape: tuple[int, ...]) -> None:
         shape = image_shape("teacher.model.kind", event_shape)
         require_divisible("teacher.model.stages", self.stages, shape)
+        if shape[0] > 1 and not self.conditional.movable:
+            raise ValueError(
+                f"teacher.model.conditional.kind: {self.conditional.kind!r} models grey images, "
+                f"not {shape[0]} dependent channels; give gaussian, logistic_mixture or "
+                "sigmoidal_flow"
+            )
 
     def build(
         self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
@@ -42,7 +58,7 @@ class PixelCNNConfig(TeacherConfig):
         return PixelCNNTeacher(self, shape, centre=centre, spread=spread)
 
     def sources(self) -> tuple[ModuleType, ...]:
-        return (*super().sources(), pixelcnn_layers, pixelcnn_network)
+        return (*super().sources(), pixelcnn_layers, pixelcnn_network, *SOURCES)
 
 
 class PixelCNNSize(Protocol):
@@ -83,6 +99,10 @@ class AutoregressiveImageMap(torch.nn.Module):
             blocks=size.blocks,
             stages=size.stages,
         )
+        assert self.network.output.bias is not None
+        with torch.no_grad():
+            start = conditional.initial_params().repeat(depth)
+            self.network.output.bias[: len(start)] = start
 
     def forward(self, source: Tensor) -> Tensor:
         """Parameters (B, C, H, W, num_params) of every dimension given the ones before it."""
@@ -94,7 +114,7 @@ class AutoregressiveImageMap(torch.nn.Module):
         if not self.couplings:
             return params
         shifts = self._channel_shifts(output[:, depth * count :], source)
-        return torch.cat([params[..., :1] + shifts[..., None], params[..., 1:]], dim=-1)
+        return self.conditional.shift(params, shifts)
 
     def _channel_shifts(self, coefficients: Tensor, source: Tensor) -> Tensor:
         """What a pixel's earlier channels add to the means of its later ones, (B, C, ...)."""
@@ -115,8 +135,8 @@ class AutoregressiveImageMap(torch.nn.Module):
         if channel == 0:
             return params
         start = depth * count + channel * (channel - 1) // 2
-        shift = (output[:, start : start + channel] * pixel[:, :channel]).sum(1, keepdim=True)
-        return torch.cat([params[:, :1] + shift, params[:, 1:]], dim=1)
+        shift = (output[:, start : start + channel] * pixel[:, :channel]).sum(1)
+        return self.conditional.shift(params, shift)
 
     @torch.no_grad()
     def unroll(self, given: Tensor, direction: Direction) -> Tensor:
@@ -180,7 +200,7 @@ class PixelCNNTeacher(AutoregressiveTeacher):
         super().__init__()
         config.check(shape)
         self.event_shape = shape
-        self.conditional = GaussianConditional()
+        self.conditional = config.conditional.build(centre=centre, spread=spread)
         self.map = AutoregressiveImageMap(config, shape, self.conditional)
         self.standardise = Standardise(centre, spread)
 

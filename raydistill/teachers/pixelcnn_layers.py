@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+MEMORY_FORMAT = torch.channels_last
+"""Of all activations and weights; `benchmarks/training.py` says what it buys."""
+
 
 class _ConcatELU(torch.autograd.Function):
     """[elu(x), elu(-x)] along channels, with a backward that reads only its own output.
@@ -27,7 +30,7 @@ class _ConcatELU(torch.autograd.Function):
             (batch, 2 * channels, height, width),
             dtype=x.dtype,
             device=x.device,
-            memory_format=torch.channels_last,
+            memory_format=MEMORY_FORMAT,
         )
         # elu(y) = max(y, exp(-|y|) - 1) for y < 0 and y > 0 alike, so both halves share one
         # exponential. exp is several times faster than the expm1 inside F.elu and as exact as an
@@ -52,6 +55,9 @@ class _ConcatELU(torch.autograd.Function):
 
 def concat_elu(x: Tensor) -> Tensor:
     """[elu(x), elu(-x)]: (B, C, H, W) -> (B, 2C, H, W)."""
+    if torch.compiler.is_compiling():
+        # The compiler fuses this by itself, and would break the graph at a function of our own.
+        return torch.cat([F.elu(x), F.elu(-x)], dim=1)
     result: Tensor = _ConcatELU.apply(x)
     return result
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from raydistill.teachers import pixelcnn_layers as layers
 from raydistill.teachers.pixelcnn_layers import (
     CausalConv,
     CausalUpsample,
@@ -73,11 +74,12 @@ class PixelCNNNetwork(nn.Module):
         # A likelihood head that starts at zero makes the first T the identity up to scale.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=layers.MEMORY_FORMAT)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out_channels, H, W); H and W divisible by 2^(stages - 1)."""
-        x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0).contiguous(memory_format=torch.channels_last)
+        x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)
+        x = x.contiguous(memory_format=layers.MEMORY_FORMAT)
         down = shift_down(self.down_input(x))
         right = shift_down(self.right_input_above(x)) + shift_right(self.right_input_left(x))
         downs, rights = [down], [right]

@@ -1,4 +1,4 @@
-"""The paper's claims as testable sentences over records, each with an effect and an interval.
+"""The paper's claims on images as testable sentences, each with an effect and an interval.
 
 A verdict rests on a balanced design: trials that differ in the one factor that a claim is about
 and agree in everything else, budget included, in at least three training seeds a cell. The unit is
@@ -12,95 +12,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis.records import RANKED_BY, comparable_groups, describe, is_adaptive, listed
+from analysis.effects import (
+    COVERAGE,
+    FEWEST_SEEDS,
+    Decision,
+    Effect,
+    Verdict,
+    decide,
+    half_width,
+)
+from analysis.table import RANKED_BY, comparable_groups, describe, is_adaptive, listed
 
-Decision = Literal["reproduced", "not reproduced", "undecided"]
-
-COVERAGE = 0.95
-FEWEST_SEEDS = 3
 SMALLEST_SHARE = 0.05
 """A change below this share of the level it is compared with counts as none."""
 
 NOISE, L1, SEED = "noise_level", "l1_weight", "seed"
 FD, SHARPNESS = "test.classifier_fd", "test.sharpness_ratio"
 MATCHED = "_matched"
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A mean difference between two arms, with its interval over training seeds.
-
-    Attributes:
-        name: what was measured, and which arm minus which.
-        mean: the difference; NaN where nothing could be compared.
-        low, high: its interval; NaN with fewer than three seeds.
-        coverage: the interval's, 0.95 unless several effects are tested together.
-        reference: mean level of the arm that is subtracted.
-        strata: the difference at each value of the other factor, in words.
-        seeds: training seeds that it rests on.
-        cells: cells (noise level x l1 weight) that it rests on.
-    """
-
-    name: str
-    mean: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    coverage: float = COVERAGE
-    reference: float = math.nan
-    strata: tuple[str, ...] = ()
-    seeds: int = 0
-    cells: int = 0
-
-    @property
-    def margin(self) -> float:
-        """The smallest change that counts."""
-        return SMALLEST_SHARE * abs(self.reference)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim, what the records say of it, and where.
-
-    Attributes:
-        claim: the sentence that is tested.
-        number: the claim's number in DESIGN.
-        verdict: reproduced, not reproduced or undecided.
-        main: the effect that it rests on (claim 12: the first of two).
-        beside: what a reader needs beside it.
-        regime: data, student, objective, budget and cells in which it holds.
-        reason: why this verdict.
-        exploratory: describes an adaptive search; never more than undecided.
-    """
-
-    claim: str
-    number: int
-    verdict: Decision
-    main: Effect
-    beside: tuple[Effect, ...]
-    regime: str
-    reason: str
-    exploratory: bool = False
-
-    @property
-    def effect(self) -> float:
-        """The observed difference."""
-        return self.main.mean
-
-    @property
-    def interval_low(self) -> float:
-        """Lower end of its interval."""
-        return self.main.low
-
-    @property
-    def interval_high(self) -> float:
-        """Upper end of its interval."""
-        return self.main.high
 
 
 @dataclass(frozen=True)
@@ -185,12 +116,14 @@ def compare(
     used = enough if decided else difference
     control = pairs["control"].unstack(contrast.other).loc[used.index, used.columns]
     per_seed = used.mean(axis=1).to_numpy()
+    reference = float(control.mean(axis=1).mean())
     label = "l1 weight" if contrast.other == L1 else "noise level"
     effect = Effect(
         name,
-        mean=float(per_seed.mean()),
+        value=float(per_seed.mean()),
         coverage=coverage,
-        reference=float(control.mean(axis=1).mean()),
+        reference=reference,
+        margin=SMALLEST_SHARE * abs(reference),
         strata=tuple(f"{label} {value:.3g}: {used[value].mean():+.3g}" for value in used),
         seeds=len(used) if decided else int(difference.notna().sum().max()),
         cells=2 * used.shape[1],
@@ -198,13 +131,7 @@ def compare(
     if not decided:
         return effect
     half = half_width(per_seed, coverage)
-    return replace(effect, low=effect.mean - half, high=effect.mean + half)
-
-
-def half_width(values: np.ndarray, coverage: float = COVERAGE) -> float:
-    """Half the width of the t-interval of the mean of independent values."""
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(stats.t.ppf(0.5 + coverage / 2.0, len(values) - 1)) * error
+    return replace(effect, low=effect.value - half, high=effect.value + half)
 
 
 def _directed(
@@ -212,16 +139,14 @@ def _directed(
 ) -> Verdict:
     """Does the first effect go in the claimed direction, by an amount that counts?"""
     main, beside = effects[0], effects[1:]
-    low, high = sorted((direction * main.low, direction * main.high))
+    decision = decide(main, direction)
     smallest = f"{main.margin:.3g}, {SMALLEST_SHARE:.0%} of the level compared with"
-    decision: Decision = "undecided"
     if math.isnan(main.low):
         reason = _too_few(main)
-    elif high < main.margin:
-        decision = "not reproduced"
+    elif decision == "not reproduced":
         reason = f"the interval excludes even the smallest effect that counts ({smallest})"
-    elif low > 0.0:
-        decision, reason = "reproduced", "the whole interval is on the claim's side of 0"
+    elif decision == "reproduced":
+        reason = "the whole interval is on the claim's side of 0"
     else:
         reason = f"the interval holds both no effect and one that counts ({smallest})"
     if not math.isnan(main.low):

@@ -1,38 +1,41 @@
-"""Figures over records as PNG bytes, each with the caption that it needs to be read alone."""
+"""Figures over image records as PNG bytes, each with the caption that it needs to be read alone."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.claims import half_width
-from analysis.records import (
-    TrialRecord,
+from analysis.charts import (
+    FLOOR,
+    INK,
+    OBJECTIVE_COLOURS,
+    Chart,
+    blank,
+    finish_axis,
+    legend,
+    palette,
+    png,
+)
+from analysis.effects import half_width
+from analysis.records import TrialRecord
+from analysis.table import (
     comparable_groups,
+    curve,
     data_of,
     describe,
     is_adaptive,
     listed,
     plural,
 )
-
-DPI = 160
-INK, FLOOR = "#333333", "#6b6b6b"
-LOG_FROM = 8.0
-"""Ratio of largest to smallest value from which an axis is logarithmic."""
 
 FLOOR_WITHIN = 2.5
 """A floor farther than this factor from all trials is written: drawn, it would flatten them."""
@@ -42,17 +45,7 @@ VALIDATION_LABEL = "classifier FD, validation split (lower is better)"
 NOISE_LABEL = "noise level (standard deviation of the noise on z)"
 FLOORS = {"teacher": "teacher's own samples", "train": "training images"}
 FLOOR_DASHES = {"teacher": (0, (6, 2)), "train": (0, (1, 1.5))}
-OBJECTIVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 SCALES = {"": "prior scale 1", "_matched": "prior scale sqrt(1 + noise²), as in training"}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture, a few words for readers who do not see it, and what it shows on what data."""
-
-    title: str
-    png: bytes
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ def noise_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[C
 
     Args:
         frame: `to_frame` of the records, or rows of it.
-        records: all records that the table was made of; its index points into them.
+        records: all records that the table was made of; its column `record` points into them.
 
     Returns:
         Nothing for groups with a single noise level, or none.
@@ -100,21 +93,21 @@ def noise_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[C
 
 
 def _noise_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart:
-    figure = _blank(13.0, 4.9)
+    figure = blank(13.0, 4.9)
     axes = figure.subplots(1, len(NOISE_PANELS))
-    colours = _colours("viridis")
+    colours = palette("viridis")
     for axis, panel in zip(axes, NOISE_PANELS, strict=True):
         heights = _draw_panel(axis, group, panel, colours)
         if panel.floor:
-            chosen = [records[i] for i in group.index]
+            chosen = [records[i] for i in group["record"]]
             heights += _draw_floors(axis, chosen, panel.floor, "test", heights)
-        _finish_axis(axis, NOISE_LABEL, panel.label, heights)
+        finish_axis(axis, NOISE_LABEL, panel.label, heights)
     _colourbar(figure, axes[-1], Normalize(0.0, 1.0), colours, L1_LABEL, group["l1_weight"])
     lines = not is_adaptive(group)
-    _legend(figure, [_marker("", lines), _marker("_matched", lines), *_floor_handles(axes)])
+    legend(figure, [_marker("", lines), _marker("_matched", lines), *_floor_handles(axes)])
     seeds = group.groupby(["noise_level", "l1_weight"])["seed"].nunique()
     title = "Sample quality, sharpness and reconstruction against noise"
-    return Chart(title, _png(figure), _noise_caption(group, seeds))
+    return Chart(title, png(figure), _noise_caption(group, seeds))
 
 
 def _noise_caption(group: pd.DataFrame, seeds: pd.Series) -> str:
@@ -198,7 +191,7 @@ def _points(rows: pd.DataFrame, column: str, suffix: str, shift: float) -> list[
 
 
 def learning_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[Chart, ...]:
-    """Validation FD against updates, a line a trial; one chart a data set, and an objective.
+    """Validation FD against updates, a line a seed; one chart a data set, and an objective.
 
     Noise can hurt early and help late, so its effect is read along training, not at one point.
     Running and failed trials are in it. Without noise anywhere, objectives share a chart and give
@@ -210,44 +203,43 @@ def learning_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tupl
     for _, group in frame.groupby(["sweep", "dataset", "size", "student"], dropna=False):
         noisy = group["noise_level"].max() > 0.0
         groups += [part for _, part in group.groupby("objective")] if noisy else [group]
-    charts = [_learning_chart(group, [records[i] for i in group.index]) for group in groups]
+    charts = [_learning_chart(group, [records[i] for i in group["record"]]) for group in groups]
     return tuple(chart for chart in charts if chart is not None)
 
 
 def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart | None:
     top = float(np.nan_to_num(group["noise_level"].max()))
-    norm, colours = Normalize(0.0, top or 1.0), _colours("plasma")
+    norm, colours = Normalize(0.0, top or 1.0), palette("plasma")
     names = dict(zip(sorted(set(group["objective"])), OBJECTIVE_COLOURS, strict=False))
-    figure = _blank(11.0 if top else 7.5, 4.6)
+    figure = blank(11.0 if top else 7.5, 4.6)
     # With no noise anywhere both prior scales are the same.
     axes = figure.subplots(1, 2 if top else 1, sharey=True, squeeze=False)[0]
     drawn: set[int] = set()
     for axis, suffix in zip(axes, SCALES, strict=False):
         heights: list[float] = []
         for i, item in enumerate(records):
-            seen = [e for e in item.record.history if e.split == "validation"]
-            curve = [(e.updates, e.metrics.get(f"classifier_fd{suffix}", math.nan)) for e in seen]
-            curve = [(x, y) for x, y in curve if math.isfinite(y)]
-            if not curve:
+            seen = curve(item.record, group["replica"].iloc[i], f"classifier_fd{suffix}")
+            points = [(x, y) for x, y in seen if math.isfinite(y)]
+            if not points:
                 continue
             drawn.add(i)
             level = group["noise_level"].iloc[i]
             colour = names.get(group["objective"].iloc[i], FLOOR)
             if top:
                 colour = FLOOR if pd.isna(level) else colours(norm(level))
-            axis.plot(*zip(*curve, strict=True), ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
-            heights += [y for _, y in curve]
+            axis.plot(*zip(*points, strict=True), ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
+            heights += [y for _, y in points]
         heights += _draw_floors(axis, records, "classifier_fd", "validation", heights)
         axis.set_title(SCALES[suffix] if top else "", fontsize=9, color=INK)
-        _finish_axis(axis, "updates", "" if suffix else VALIDATION_LABEL, heights)
+        finish_axis(axis, "updates", "" if suffix else VALIDATION_LABEL, heights)
     if not drawn:
         return None
     handles = [Line2D([], [], color=c, lw=1.1, label=name) for name, c in names.items()]
     if top:
         _colourbar(figure, axes[-1], norm, colours, "noise level", group["noise_level"])
         handles = [Line2D([], [], color=INK, lw=1.1, label="a trial")]
-    _legend(figure, handles + _floor_handles(axes))
-    return Chart("Validation FD along training", _png(figure), _learning_caption(group, len(drawn)))
+    legend(figure, handles + _floor_handles(axes))
+    return Chart("Validation FD along training", png(figure), _learning_caption(group, len(drawn)))
 
 
 def _learning_caption(group: pd.DataFrame, drawn: int) -> str:
@@ -301,21 +293,6 @@ def _marker(suffix: str, lines: bool) -> Line2D:
     return Line2D([], [], color=INK, lw=1.0, marker="o", ms=5.5, mfc=face, ls=style, label=label)
 
 
-def _finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -> None:
-    axis.set_xlabel(x_label, fontsize=9)
-    axis.set_ylabel(y_label, fontsize=9)
-    positive = [h for h in heights if h > 0.0]
-    if positive and max(positive) > LOG_FROM * min(positive):
-        axis.set_yscale("log", nonpositive="clip")
-        axis.set_ylim(min(positive) / 1.5, max(positive) * 1.3)
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.tick_params(labelsize=8.5, color=INK, labelcolor=INK)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#e4e4e4", linewidth=0.7)
-
-
 def _colourbar(
     figure: Figure, axis: Axes, norm: Normalize, colours: Colormap, label: str, used: pd.Series
 ) -> None:
@@ -326,24 +303,3 @@ def _colourbar(
     if len(values) > 1 and min(np.diff(values)) > 0.05 * (values[-1] - values[0]):
         bar.set_ticks(values, labels=[f"{value:.3g}" for value in values])
     bar.ax.tick_params(labelsize=8.5)
-
-
-def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    style = {"ncols": min(len(handles), 4), "frameon": False, "fontsize": 9}
-    figure.legend(handles=handles, loc="outside lower center", **style)
-
-
-def _colours(name: str) -> Colormap:
-    """A sequential map without its lightest part, which white paper would swallow."""
-    return ListedColormap(colormaps[name](np.linspace(0.0, 0.86, 256)), name)
-
-
-def _blank(width: float, height: float) -> Figure:
-    engine = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06)
-    return Figure(figsize=(width, height), dpi=DPI, layout=engine, facecolor="white")
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -1,0 +1,81 @@
+"""What all figures share: the house style, and a picture with the caption it needs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+DPI = 160
+INK, FLOOR, GRID = "#333333", "#6b6b6b", "#e4e4e4"
+OBJECTIVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
+LOG_FROM = 8.0
+"""Ratio of largest to smallest value from which an axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture, a few words for readers who do not see it, and what it shows on what data."""
+
+    title: str
+    png: bytes
+    caption: str
+
+
+def finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -> None:
+    """Labels, ticks and grid; the vertical axis is logarithmic where the heights ask for it."""
+    axis.set_xlabel(x_label, fontsize=9)
+    axis.set_ylabel(y_label, fontsize=9)
+    positive = [h for h in heights if h > 0.0]
+    if positive and max(positive) > LOG_FROM * min(positive):
+        axis.set_yscale("log", nonpositive="clip")
+        axis.set_ylim(min(positive) / 1.5, max(positive) * 1.3)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    plain_axis(axis)
+
+
+def plain_axis(axis: Axes) -> None:
+    """Quiet ticks, two spines and horizontal lines."""
+    axis.tick_params(labelsize=8.5, color=INK, labelcolor=INK)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color=GRID, linewidth=0.7)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
+    """One legend for all panels, below them."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=max(1, min(len(handles), columns)),
+        frameon=False,
+        fontsize=9,
+    )
+
+
+def palette(name: str) -> Colormap:
+    """A sequential map without its lightest part, which white paper would swallow."""
+    return ListedColormap(colormaps[name](np.linspace(0.0, 0.86, 256)), name)
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty figure of that many inches."""
+    engine = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06)
+    return Figure(figsize=(width, height), dpi=DPI, layout=engine, facecolor="white")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The Gaussian study's tables, claims, explanations, figures and page."""

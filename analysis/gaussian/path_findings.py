@@ -1,0 +1,93 @@
+"""Sparse signal by observation: how often samples are pushed outward along the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis.effects import (
+    Effect,
+    median_effect,
+    partial_rank_correlation,
+    rank_correlation,
+)
+from analysis.gaussian.findings import Answer, Finding, correlation_effect, predicted
+from analysis.gaussian.rules import NEGLIGIBLE, by_seed, dimensions_of, strata, too_few
+from analysis.gaussian.study import KL, Study, columns_of, groups, log_kl, usual
+from analysis.gaussian.tables import CAUSES, CONFOUNDED, EARLY, rounded, with_early_outward
+
+
+def path_findings(study: Study) -> Iterator[Finding]:
+    """Sparse signal by observation: do seeds with fewer outward samples early end worse?
+
+    At equal conditioning: a teacher's smallest eigenvalues set both its condition number and its
+    outward share, so that the plain correlation cannot tell the two apart.
+    """
+    rows = columns_of(with_early_outward(study), CAUSES)
+    rows = rows[rows["objective"] == "reverse_kl"].assign(log_kl=log_kl(rows[KL]))
+    for (setting,), group in groups(rows, "setting"):
+        own = usual(group)
+        last = int(own["dimension"].max())
+        cell = own[own["dimension"] == last]
+        yield _rarity(own, f"{own['arm'].iloc[0]}, teachers with {setting}, T {last}")
+        condition, chance = (cell[name] for name in CONFOUNDED)
+        early, final = cell["early_outward"], cell["log_kl"]
+        plain = rank_correlation(final, early)
+        partial = partial_rank_correlation(final, early, rounded(condition))
+        held = partial.count >= 6 and not math.isnan(partial.value)
+        words = "rank correlation of final KL with the outward share early on"
+        main = correlation_effect(words, plain)
+        if held:
+            main = correlation_effect(f"{words}, at equal condition number", partial)
+        main = replace(main, strata=strata(by_seed(own, own["early_outward"]), ".2f"))
+        answer, reason = predicted(main, -1, "more KL where outward samples are rarer early on")
+        beside = [
+            ("the same without regard to condition number", plain),
+            ("of final KL with the condition number", rank_correlation(final, rounded(condition))),
+            (
+                "the same at equal Proposition 1's probability",
+                partial_rank_correlation(final, rounded(condition), chance),
+            ),
+            (
+                "of final KL with that probability, at equal condition number",
+                partial_rank_correlation(final, chance, rounded(condition)),
+            ),
+        ]
+        yield Finding(
+            "A rare outward signal along the path makes reverse KL worse",
+            answer,
+            main,
+            tuple(correlation_effect(*one) for one in beside if not math.isnan(one[1].value)),
+            f"{own['arm'].iloc[0]}, teachers with {setting}, T {last}",
+            f"{reason}. Spearman's, Fisher's interval over {main.seeds} seeds. By T: the median "
+            "outward share in the first quarter of the training",
+        )
+
+
+def _rarity(rows: pd.DataFrame, regime: str) -> Finding:
+    table = by_seed(rows, rows["early_outward"])
+    suspicion = "The outward signal is rare along the path of reverse KL at large T"
+    if table.empty:
+        missing = Effect("outward share early in the training")
+        return Finding(suspicion, "undecided", missing, (), regime, "no outward share was recorded")
+    last = dimensions_of(table)[-1]
+    main = median_effect(
+        f"share of samples pushed outward in the first {EARLY:.0%} of the training at T {last}",
+        table[last],
+        strata=strata(table, ".2f"),
+        cells=1,
+    )
+    answer: Answer = "undecided"
+    if math.isnan(main.low):
+        reason = too_few(main.seeds)
+    elif main.low > NEGLIGIBLE:
+        answer, reason = "not supported", f"the whole interval is above {NEGLIGIBLE:g}"
+    elif main.high < NEGLIGIBLE:
+        answer, reason = "supported", f"the whole interval is below {NEGLIGIBLE:g}"
+    else:
+        reason = f"the interval holds {NEGLIGIBLE:g}"
+    text = f"{reason}. Median of {main.seeds} seeds, 95% interval from the sign test"
+    return Finding(suspicion, answer, main, (), regime, text)

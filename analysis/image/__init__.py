@@ -1,0 +1,1 @@
+"""The image task's claims, figures and page."""

@@ -1,0 +1,217 @@
+"""Records as a table: one row a replica, whatever the task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from analysis.records import RecordSet, TrialRecord
+from raydistill.record import Record
+
+COMPARABLE = ("sweep", "dataset", "size", "student", "objective", "updates", "batch_size")
+"""Records that agree in these columns may share a figure: same question, same budget."""
+
+RANKED_BY = "validation.classifier_fd"
+"""The search's own measure: ranking by the test split would spend it on a choice."""
+
+VARIED = ("noise_level", "l1_weight")
+
+IMAGE, GAUSSIAN = "image", "gaussian"
+"""The tasks that have pages of their own; a record that names no task is of the first."""
+
+NUMBERS = (
+    "size",
+    *VARIED,
+    "seed",
+    "budget",
+    "batch_size",
+    "dimension",
+    "condition",
+    "scale",
+    "mean",
+    "learning_rate",
+)
+
+
+def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -> pd.DataFrame:
+    """One row a replica: what was asked, what it cost, `validation.NAME` and `test.NAME`.
+
+    A trial without replicas has one row; of a trial with K, row k has seed `seed + k` and the
+    metrics of replica k, as if that seed had been a trial of its own. `record` is the record's
+    place among those given, `replica` is k; `updates` is what was spent, `budget` what was asked
+    for, `seconds` what the whole trial took. What a record has nothing for, or no finite number,
+    is NaN (text: empty). `rest` hashes all of the configuration but noise level, l1 weight, seed
+    and replicas: rows that share it differ in nothing else.
+    """
+    items = records.records if isinstance(records, RecordSet) else records
+    frame = pd.DataFrame([row for i, item in enumerate(items) for row in _rows(i, item)])
+    if frame.empty:
+        return frame
+    for column in NUMBERS:
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    return frame.replace([math.inf, -math.inf], math.nan)
+
+
+def count_replicas(record: Record) -> int:
+    """Seeds that a trial has trained, or would have: at least 1."""
+    counts = [len(values) for e in record.history for values in e.replicas.values()]
+    asked = record.config.get("replicas")
+    if counts:
+        return counts[0]
+    return asked if isinstance(asked, int) and asked > 0 else 1
+
+
+def curve(record: Record, replica: int, metric: str) -> list[tuple[int, float]]:
+    """(updates, value) of one replica at each evaluation on the validation split."""
+    return [
+        (e.updates, _metrics(e.metrics, e.replicas, replica).get(metric, math.nan))
+        for e in record.history
+        if e.split == "validation"
+    ]
+
+
+def _rows(index: int, item: TrialRecord) -> list[dict[str, Any]]:
+    shared = _shared(item)
+    latest = {e.split: e for e in item.record.history}
+    rows = []
+    for replica in range(count_replicas(item.record)):
+        row = {"record": index, "replica": replica, **shared}
+        if isinstance(row["seed"], int):
+            row["seed"] += replica
+        for split in ("validation", "test"):
+            if split in latest:
+                found = _metrics(latest[split].metrics, latest[split].replicas, replica)
+                row |= {f"{split}.{name}": value for name, value in found.items()}
+        rows.append(row)
+    return rows
+
+
+def _metrics(
+    medians: dict[str, float], replicas: dict[str, tuple[float, ...]], replica: int
+) -> dict[str, float]:
+    return medians | {name: values[replica] for name, values in replicas.items()}
+
+
+def _shared(item: TrialRecord) -> dict[str, Any]:
+    """What all rows of a record have in common."""
+    record = item.record
+    config = record.config
+    triangular = _at(config, "teacher", "triangular")
+    return {
+        "sweep": item.sweep.name,
+        "trial": record.trial,
+        "search": item.sweep.search,
+        "status": record.status,
+        "cause": record.cause,
+        "task": task_of(record),
+        "dataset": str(_at(config, "data", "name") or ""),
+        "size": _at(config, "data", "size"),
+        "dimension": _at(config, "dimension"),
+        "matrix": str(_at(config, "teacher", "matrix") or ""),
+        "condition": _at(config, "teacher", "condition"),
+        "scale": _at(config, "teacher", "scale"),
+        "mean": _at(config, "teacher", "mean"),
+        "triangular": triangular if isinstance(triangular, bool) else False,
+        "student": str(_at(config, "student", "kind") or ""),
+        "structure": str(_at(config, "student", "structure") or ""),
+        "start": str(_at(config, "student", "start") or ""),
+        "objective": str(_at(config, "objective", "kind") or ""),
+        "estimator": str(_at(config, "objective", "estimator") or ""),
+        "noise_level": _at(config, "objective", "noise_level"),
+        "l1_weight": _at(config, "objective", "l1_weight"),
+        "learning_rate": _at(config, "optimiser", "learning_rate"),
+        "decay": str(_at(config, "optimiser", "decay") or ""),
+        "seed": _at(config, "seed"),
+        "updates": record.spent.updates,
+        "budget": _at(config, "budget", "updates"),
+        "batch_size": _at(config, "budget", "batch_size"),
+        "seconds": record.spent.train_seconds + record.spent.evaluate_seconds,
+        "workers": record.spent.workers,
+        "teacher": record.teacher,
+        "rest": _rest(config),
+    }
+
+
+def task_of(record: Record) -> str:
+    """The task that a record is of."""
+    return str(_at(record.config, "task") or IMAGE)
+
+
+def _at(config: Any, *keys: str) -> Any:
+    """A leaf of a configuration; None where another task has none."""
+    for key in keys:
+        config = config.get(key) if isinstance(config, dict) else None
+    return None if isinstance(config, dict | list) else config
+
+
+def _rest(config: dict[str, Any]) -> str:
+    objective = config.get("objective")
+    if isinstance(objective, dict):
+        objective = {key: value for key, value in objective.items() if key not in VARIED}
+    rest = {**config, "objective": objective, "seed": None, "replicas": None}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def ranked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in order: finished, running, failed; within each by validation FD, then by trial."""
+    order = {"finished": 0, "running": 1, "failed": 2}
+    measure = frame[RANKED_BY] if RANKED_BY in frame else pd.Series(math.nan, index=frame.index)
+    keys = pd.DataFrame(
+        {"status": frame["status"].map(order), "measure": measure, "trial": frame["trial"]}
+    )
+    return frame.loc[keys.sort_values(["status", "measure", "trial"]).index]
+
+
+def comparable_groups(frame: pd.DataFrame, *more: str) -> list[pd.DataFrame]:
+    """The rows in groups that agree in `COMPARABLE` and the further columns."""
+    if frame.empty:
+        return []
+    return [group for _, group in frame.groupby([*COMPARABLE, *more], dropna=False)]
+
+
+def data_of(row: pd.Series) -> str:
+    """Data set and size of a row, in words."""
+    size = "" if pd.isna(row["size"]) else f" {row['size']:.0f}x{row['size']:.0f}"
+    return f"{row['dataset'] or 'unknown data'}{size}"
+
+
+def describe(group: pd.DataFrame) -> str:
+    """Data, student, objective and budget of a comparable group, in words."""
+    row = group.iloc[0]
+    batch = "" if pd.isna(row["batch_size"]) else f" of {row['batch_size']:.0f}"
+    return (
+        f"{data_of(row)}, {row['student'] or 'unknown'} student, objective "
+        f"{row['objective'] or 'unknown'}, {row['updates']:.0f} updates{batch}"
+    )
+
+
+def is_adaptive(group: pd.DataFrame) -> bool:
+    """Whether cells were chosen by an adaptive search.
+
+    Settings decide where there are any. Otherwise repeated seeds, or a full grid of two factors,
+    are taken for a design, since no search leaves them.
+    """
+    searches = set(group["search"]) - {""}
+    if searches:
+        return searches != {"grid"}
+    cells = group.groupby(list(VARIED))["seed"].nunique()
+    full = len(cells) == group["noise_level"].nunique() * group["l1_weight"].nunique()
+    return not (full or bool((cells > 1).all()))
+
+
+def listed(values: Iterable[float]) -> str:
+    """Distinct numbers in words: each of a few, the range of many."""
+    distinct = sorted(set(values))
+    if len(distinct) > 6:
+        return f"{distinct[0]:.4g} to {distinct[-1]:.4g}"
+    return ", ".join(f"{value:.4g}" for value in distinct)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

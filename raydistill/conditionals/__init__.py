@@ -1,0 +1,7 @@
+"""The scalar maps between a dimension and its noise, one file a family."""
+
+from raydistill.conditionals.base import Conditional, Noise
+from raydistill.conditionals.gaussian import GaussianConditional
+from raydistill.conditionals.priors import LOG_TWO_PI
+
+__all__ = ["LOG_TWO_PI", "Conditional", "GaussianConditional", "Noise"]

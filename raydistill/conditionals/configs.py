@@ -1,0 +1,23 @@
+"""Which conditionals a teacher's configuration can name."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Annotated
+
+from pydantic import Field
+
+from raydistill.conditionals import base, categorical, gaussian, inversion, logistic, priors
+from raydistill.conditionals.categorical import CategoricalConfig
+from raydistill.conditionals.gaussian import GaussianConditionalConfig
+from raydistill.conditionals.logistic import LogisticMixtureConfig, SigmoidalFlowConfig
+
+AnyConditionalConfig = Annotated[
+    GaussianConditionalConfig | LogisticMixtureConfig | SigmoidalFlowConfig | CategoricalConfig,
+    Field(discriminator="kind"),
+]
+
+KINDS = ("gaussian", "logistic_mixture", "sigmoidal_flow", "categorical")
+
+SOURCES: tuple[ModuleType, ...] = (base, priors, inversion, gaussian, logistic, categorical)
+"""The modules whose code a conditional depends on."""

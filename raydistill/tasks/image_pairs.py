@@ -1,0 +1,120 @@
+"""Sets of pairs (x, z) with z = T(x), in shards that are built apart and kept by content hash.
+
+A shard is a function of the teacher and of its own number, whatever the size of the set: a larger
+set finds the shards of a smaller one, an interrupted build goes on at the first shard that is
+missing, and processes share the work.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from raydistill.data.images import ImageData
+from raydistill.metrics.likelihood import logits_of
+from raydistill.seeding import generator
+from raydistill.store import Asset, Built, Store, code_version
+from raydistill.tasks.image_assets import TeacherAsset, encode, with_threads
+
+SHARD = 1000
+"""Prior draws of one shard."""
+
+Kind = Literal["data", "oracle", "evaluation"]
+"""The training split's codes; prior draws to train on; others, never the same, to judge by."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a set of pairs.
+
+    Attributes:
+        kind: which set.
+        index: its number: of a dequantisation of the training split, or of SHARD prior draws.
+    """
+
+    kind: Kind
+    index: int
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs (x, z) with z = T(x).
+
+    Attributes:
+        x, z: (N, C, H, W).
+        log_prob: log p_T(x) in nats, (N,).
+    """
+
+    x: Tensor
+    z: Tensor
+    log_prob: Tensor
+
+
+def shards_of(kind: Kind, count: int) -> tuple[Shard, ...]:
+    """The shards of a set: `count` dequantisations of the data, or `count` prior draws."""
+    size = 1 if kind == "data" else SHARD
+    return tuple(Shard(kind, index) for index in range(math.ceil(count / size)))
+
+
+def recipe_of(shard: Shard, teacher: TeacherAsset) -> dict[str, Any]:
+    """Everything that a shard is a function of."""
+    recipe = {"teacher": teacher.key, "kind": shard.kind, "shard": shard.index}
+    if shard.kind == "data":
+        return recipe
+    code = code_version(*teacher.teacher.decoding_sources())
+    return recipe | {"size": SHARD, "code": code}
+
+
+def is_stored(shard: Shard, teacher: TeacherAsset, store: Store) -> bool:
+    """Whether the store has a shard, whole."""
+    return store.find("pairs", recipe_of(shard, teacher)) is not None
+
+
+def build_shard(
+    shard: Shard, teacher: TeacherAsset, data: ImageData, store: Store, device: torch.device
+) -> Asset:
+    """A shard from the store, built first if it is not there."""
+
+    # One thread, whoever builds it: the last bits of a sum are a function of their number.
+    @with_threads(1)
+    def build(work: object) -> Built:
+        if shard.kind == "data":
+            # Codes do not depend on the student: encoding once spares every trial a teacher pass.
+            x = logits_of(data.train, data.levels, device, "pairs", shard.index)
+            codes = encode(teacher.teacher, x)
+            return Built({"x": x, "z": codes.z, "log_prob": codes.log_prob}, {})
+        random = generator(device, shard.kind, shard.index)
+        z = teacher.teacher.sample_prior(SHARD, random)
+        x = teacher.teacher.decode(z)
+        return Built({"x": x, "z": z, "log_prob": encode(teacher.teacher, x).log_prob}, {})
+
+    return store.get_or_build("pairs", recipe_of(shard, teacher), build)
+
+
+def get_pairs(
+    kind: Kind,
+    count: int,
+    teacher: TeacherAsset,
+    data: ImageData,
+    store: Store,
+    device: torch.device,
+) -> Pairs:
+    """A whole set on a device, what is missing of it built here.
+
+    Args:
+        kind, count: see `shards_of`; of prior draws exactly `count` are returned.
+        teacher, data, store, device: as for `build_shard`.
+    """
+    found = [
+        build_shard(shard, teacher, data, store, device).tensors for shard in shards_of(kind, count)
+    ]
+    wanted = None if kind == "data" else count
+    x, z, log_prob = (
+        torch.cat([tensors[name] for tensors in found])[:wanted].to(device)
+        for name in ("x", "z", "log_prob")
+    )
+    return Pairs(x, z, log_prob)
