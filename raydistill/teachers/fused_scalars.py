@@ -1,8 +1,8 @@
 """The scalar maps that the fused kernel can apply to the network's output by itself.
 
 A conditional that is not listed here still decodes, one call of Python a pixel. To add one: a
-number, a compiled function of its parameters, a branch in `apply_scalar_map`, a line in
-`scalar_map`.
+number, a branch in `apply_scalar_map`, a line in `scalar_map`; and, since the kernel adds what a
+pixel's earlier channels contribute to the first parameter, whatever else its `shift` does.
 """
 
 from __future__ import annotations

@@ -223,10 +223,8 @@ class PixelCNNTeacher(AutoregressiveTeacher):
 
     def decoding_sources(self) -> tuple[ModuleType, ...]:
         fused = load_fused()
-        return (
-            *(*super().decoding_sources(), pixelcnn_cache),
-            *(fused.sources() if fused else ()),
-        )
+        compiled = fused.sources() if fused else ()
+        return (*super().decoding_sources(), pixelcnn_cache, *compiled)
 
     def _decode_cached(self, z: Tensor) -> Tensor:
         return self.standardise.restore(self.map.unroll(z, "from_noise"))
