@@ -50,8 +50,9 @@ report: $(READY) ## the HTML reports of every sweep in STORAGE
 cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
 	$(BIN)/python -m raydistill.cluster.check cluster.yaml
 
-bench: $(READY) ## speeds of teacher, replicas and whole sweeps, some minutes
+bench: $(READY) ## speeds of teacher, decoding, replicas and whole sweeps, some minutes
 	$(BIN)/python benchmarks/teacher.py
+	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/replicas.py
 	$(BIN)/python benchmarks/overheads.py
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -13,7 +12,6 @@ from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
 from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
-from raydistill.teachers.pixelcnn_cache import run_incrementally
 
 
 class PixelCNNFlowConfig(StudentConfig):
@@ -72,21 +70,8 @@ class PixelCNNFlow(FlowStudent):
         log_det = log_derivative.flatten(1).sum(1) - self.standardise.log_det(z[0].numel())
         return Pushforward(self.standardise.restore(normal), log_det)
 
-    @torch.no_grad()
     def inverse(self, x: Tensor) -> Tensor:
-        normal, z = self.standardise(x), torch.empty_like(x)
-
-        def emit(row: int, column: int, output: Tensor) -> Tensor:
-            pixel = x.new_empty(len(x), x.shape[1])
-            for channel in range(x.shape[1]):
-                params = self.map.pixel_params(output, pixel, channel)
-                value = normal[:, channel, row, column]
-                pixel[:, channel] = self.conditional.to_noise(value, params).z
-            z[:, :, row, column] = pixel
-            return pixel
-
-        run_incrementally(self.map.network, len(x), x.shape[1], x.shape[-1], emit)
-        return z
+        return self.map.unroll(self.standardise(x), "to_noise")
 
     def prior_log_prob(self, z: Tensor) -> Tensor:
         return self.conditional.prior_log_prob(z).flatten(1).sum(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import cache
 from types import ModuleType
 from typing import Literal, Protocol
 
@@ -18,6 +20,8 @@ from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_networ
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
+
+Direction = Literal["from_noise", "to_noise"]
 
 
 class PixelCNNConfig(TeacherConfig):
@@ -134,6 +138,43 @@ class AutoregressiveImageMap(torch.nn.Module):
         shift = (output[:, start : start + channel] * pixel[:, :channel]).sum(1)
         return self.conditional.shift(params, shift)
 
+    @torch.no_grad()
+    def unroll(self, given: Tensor, direction: Direction) -> Tensor:
+        """The image b, (B, C, H, W), with b_t = map(given_t; b_1 ... b_{t-1}), incrementally.
+
+        The map is the conditional's `from_noise` or `to_noise`. A conditional that the fused kernel
+        knows is unrolled in one compiled loop, another with one call of Python a pixel; on a GPU,
+        or without numba, the network too runs in Python.
+        """
+        fused = load_fused()
+        if fused is None or not fused.can_fuse(self.network, given):
+            run = run_incrementally
+        else:
+            scalar = fused.scalar_map(self.conditional, direction)
+            if scalar is not None:
+                result: Tensor = fused.decode_fused(self.network, given, scalar)
+                return result
+            run = fused.run_fused
+        apply = getattr(self, f"_{direction}")
+        result = torch.empty_like(given)
+
+        def emit(row: int, column: int, output: Tensor) -> Tensor:
+            pixel = given.new_empty(given.shape[:2])
+            for channel in range(given.shape[1]):
+                params = self.pixel_params(output, pixel, channel)
+                pixel[:, channel] = apply(given[:, channel, row, column], params)
+            result[:, :, row, column] = pixel
+            return pixel
+
+        run(self.network, len(given), given.shape[1], given.shape[-1], emit)
+        return result
+
+    def _from_noise(self, z: Tensor, params: Tensor) -> Tensor:
+        return self.conditional.from_noise(z, params)
+
+    def _to_noise(self, x: Tensor, params: Tensor) -> Tensor:
+        return self.conditional.to_noise(x, params).z
+
 
 class PixelCNNTeacher(AutoregressiveTeacher):
     """log p_T(x) with T exact and parallel, T^-1 sequential, cached or by Jacobi iteration.
@@ -181,21 +222,21 @@ class PixelCNNTeacher(AutoregressiveTeacher):
         return raster_order(self.event_shape)
 
     def decoding_sources(self) -> tuple[ModuleType, ...]:
-        return (*super().decoding_sources(), pixelcnn_cache)
+        fused = load_fused()
+        compiled = fused.sources() if fused else ()
+        return (*super().decoding_sources(), pixelcnn_cache, *compiled)
 
     def _decode_cached(self, z: Tensor) -> Tensor:
-        def emit(row: int, column: int, output: Tensor) -> Tensor:
-            pixel = z.new_empty(len(z), z.shape[1])
-            for channel in range(z.shape[1]):
-                params = self.map.pixel_params(output, pixel, channel)
-                noise = z[:, channel, row, column]
-                pixel[:, channel] = self.conditional.from_noise(noise, params)
-            x[:, :, row, column] = pixel
-            return pixel
+        return self.standardise.restore(self.map.unroll(z, "from_noise"))
 
-        x = torch.empty_like(z)
-        run_incrementally(self.map.network, len(z), z.shape[1], z.shape[-1], emit)
-        return self.standardise.restore(x)
+
+@cache
+def load_fused() -> ModuleType | None:
+    """The fused decoder; None without numba, which only decoding needs and pays for importing."""
+    try:
+        return importlib.import_module("raydistill.teachers.fused")
+    except ImportError:
+        return None
 
 
 def raster_order(shape: tuple[int, ...]) -> Tensor:

@@ -1,9 +1,9 @@
-"""Incremental PixelCNN++: every activation is computed once, not once a pixel.
+"""Incremental PixelCNN++ in torch: every activation is computed once, not once a pixel.
 
-The down stream needs only the rows above, so it advances a whole row at a time. The down-right
-stream needs the row's pixels to the left, so it advances a pixel at a time; whatever reaches it
-from finished rows and from the down stream is folded into one bias a column when the row begins.
-Coarser stages advance at every second row and pixel (Ramachandran et al., 2017, arXiv 1704.06001).
+For GPUs, and where numba is absent; else see `fused`. The down stream needs only the rows above, so
+it advances a whole row at a time. The down-right stream needs the row's pixels to the left, so it
+advances a pixel at a time; whatever reaches it from finished rows and from the down stream is one
+bias a column. Coarser stages skip rows and pixels (Ramachandran et al., 2017, arXiv 1704.06001).
 
 Layout: rows are (W, B, C), so that a pixel's features (B, C) and the window of a pixel and its left
 neighbour are contiguous reads and plain matrix products.
@@ -152,7 +152,7 @@ class _DownStream:
             # The input convolution is shifted down by one row: its own row is image row - 1.
             x = self.input(image[row - 1], image[row])
         skips: list[list[Tensor]] = []
-        active = _active_stages(row, self.stages)
+        active = active_stages(row, self.stages)
         for stage in range(active):
             entering, self.encoded[stage] = [x], []
             for block in self.encoders[stage]:
@@ -283,7 +283,7 @@ class _RightStream:
             self.input_row = image.new_zeros(self.size, image.shape[2], channels)
         else:
             self.input_row = self.above(image[row - 1], image[row])
-        for stage in range(_active_stages(row, self.stages)):
+        for stage in range(active_stages(row, self.stages)):
             for block, context in zip(self.encoders[stage], down.encoded[stage], strict=True):
                 block.begin_row(context)
             if stage + 1 < self.stages:
@@ -300,7 +300,7 @@ class _RightStream:
             pair = torch.cat([image[row, column], image[row + 1, column]], dim=-1)
             x = x + torch.addmm(self.left_bias, pair, self.left_weight)
         skips: list[list[Tensor]] = []
-        active = min(_active_stages(row, self.stages), _active_stages(column, self.stages))
+        active = min(active_stages(row, self.stages), active_stages(column, self.stages))
         for stage in range(active):
             at, entering = column >> stage, [x]
             for block in self.encoders[stage]:
@@ -342,7 +342,7 @@ def _make(
     ]
 
 
-def _active_stages(index: int, stages: int) -> int:
+def active_stages(index: int, stages: int) -> int:
     """How many resolutions have a row (or column) that begins at fine index `index`."""
     active = 1
     while active < stages and index % (1 << active) == 0:

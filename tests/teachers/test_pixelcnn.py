@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from raydistill.teachers.base import DecodingError
+from raydistill.teachers.base import FREEZE, DecodingError
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher, raster_order
 from tests.helpers import jacobian, normal, tiny_teacher
 
@@ -122,6 +122,37 @@ def test_jacobi_does_not_return_what_is_not_a_number(teacher: PixelCNNTeacher) -
     z[0, 0, 0, 0] = float("nan")
     with pytest.raises(DecodingError):
         teacher.decode(z, "jacobi")
+
+
+def test_jacobi_lets_converged_examples_go_and_keeps_converged_prefixes(
+    teacher: PixelCNNTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tolerance = 1e-3
+    z = normal(6, *teacher.event_shape)
+    z[:3, :, 2:] *= 30.0  # not all take as long
+    expected = teacher.decode(z)
+    sweep, seen = teacher.sweep, []
+
+    def record(z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.clone())
+        return sweep(z, x)
+
+    monkeypatch.setattr(teacher, "sweep", record)
+    together = teacher.decode(z, "jacobi", tolerance=tolerance)
+    assert float((together - expected).abs().max()) < tolerance
+    sizes = [len(x) for x in seen]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == 6 > sizes[-1]
+
+    seen.clear()
+    teacher.decode(z[:1], "jacobi", tolerance=tolerance)
+    path = torch.cat(seen).flatten(1)[:, teacher.decoding_order()]
+    moved = path.diff(dim=0).abs()
+    settled = (moved <= FREEZE * tolerance).long().cumprod(dim=1).bool()
+    # Whatever has settled in one sweep moves in no later one.
+    later = moved.flip(0).cummax(dim=0).values.flip(0)[1:]
+    assert bool(settled[:-1].any())
+    assert float(later[settled[:-1]].max()) == 0.0
 
 
 def test_unknown_method_is_refused(teacher: PixelCNNTeacher) -> None:
