@@ -183,7 +183,9 @@ def _run_trials(
     remaining = plan.total - already
     if remaining > 0:
         table = TrialTable(console, plan.total, already, plan.question.metric)
-        search = StudySearch(study, plan.suggest, plan.what["seed"], len(plan.queued))
+        # TPE models what it has seen: a third of the trials look around first.
+        startup = max(len(plan.queued), plan.total // 3)
+        search = StudySearch(study, plan.suggest, plan.what["seed"], startup)
         concurrency = concurrent_trials(cluster, place.resources, asked)
         tuner = tune.Tuner(
             tune.with_resources(_trial_function(plan.base, place), _request(place.resources)),
