@@ -54,7 +54,6 @@ bench: $(READY) ## speeds of teacher, decoding, replicas and whole sweeps, some 
 	$(BIN)/python benchmarks/teacher.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/replicas.py
-	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/overheads.py
 
