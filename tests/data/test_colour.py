@@ -12,8 +12,8 @@ import pytest
 import torch
 from skimage import data as bundled
 
-from raydistill.data.images import load_images
-from raydistill.data.raw import DataError
+from raydistill.data.images import DATA_SETS, DataSource, load_images
+from raydistill.data.raw import DataError, RawImages
 
 PARTS = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
 
@@ -124,3 +124,13 @@ def test_grey_images_are_framed_to_32() -> None:
     assert float(framed.test.values.sum()) == float(plain.test.values.sum())
     with pytest.raises(DataError, match=r"data.size: 33 is above the 32"):
         load_images("mnist-sample", 33)
+
+
+def test_levels_outside_their_range_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loader of one's own, or files that hold something else."""
+    values = np.zeros((300, 8, 8))
+    values[7, 3, 3] = 17.0
+    bad = DataSource(lambda root: RawImages(values, np.arange(300) % 10, levels=17), side=8)
+    monkeypatch.setitem(DATA_SETS, "bad", bad)
+    with pytest.raises(DataError, match=r"data\.root: 'bad' .* levels 0 to 17 outside 0 to 16"):
+        load_images("bad", 8)
