@@ -23,7 +23,7 @@ from raydistill.presets import Preset, image_preset
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Store
-from raydistill.tasks.image_assets import TeacherAsset, get_teacher, load_data
+from raydistill.tasks.image_assets import TeacherAsset, get_teacher
 from raydistill.tasks.image_config import TeacherTraining
 from raydistill.training import Progress
 
@@ -108,7 +108,7 @@ def main(settings: ConditionalBenchmark) -> None:
     """Print the table."""
     torch.set_num_threads(1)
     base = image_preset(settings.preset, settings.dataset)
-    data, store = load_data(base.data), Store(Storage.open(settings.storage_path).child("store"))
+    data, store = base.data.load(), Store(Storage.open(settings.storage_path).child("store"))
     rows: list[str] = []
     bits: dict[str, float] = {}
     for name, conditional in conditionals(data.levels, settings.components).items():

@@ -117,6 +117,11 @@ class TrialConfig(FrozenConfig, ABC):
     def dataset(self) -> str | None:
         """The data set's name; None for a task that has none."""
 
+    @property
+    def data_key(self) -> str:
+        """The same for trials that read the same files; empty for a task that has none."""
+        return ""
+
     @abstractmethod
     def describe(self) -> str:
         """The data, or what stands for it, in a few words."""

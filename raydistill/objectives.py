@@ -7,6 +7,7 @@ data for x-reconstruction and decoded from the prior for oracle prediction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -74,26 +75,42 @@ class ZReconstructionConfig(FrozenConfig):
     l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
-class XReconstructionConfig(FrozenConfig):
-    """d(x, S(T(x) + noise)), x from the data (section 4, method 2; noise: section 4.1.3).
+class NoisyConfig(FrozenConfig):
+    """What the two objectives that train on pairs (x, z) share.
 
     Attributes:
-        noise_level: standard deviation of the Gaussian noise added to the code; the paper's
-            N(0, 0.5) read as a variance is 0.7071.
+        noise_level: standard deviation of the Gaussian noise added to the code (section 4.1.3); the
+            paper's N(0, 0.5) read as a variance is 0.7071.
+        rescale: divide the noised code by sqrt(1 + noise_level^2), so that the student is given
+            codes of the prior's own scale, and none of the noise's gain is a mere change of scale.
         l1_weight: d = l1_weight * l1 + (1 - l1_weight) * l2.
     """
 
-    kind: Literal["x_reconstruction"] = "x_reconstruction"
     noise_level: float = Field(default=0.0, ge=0.0, le=10.0)
+    rescale: bool = False
     l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
 
+    @property
+    def shrinkage(self) -> float:
+        """What the noised code is multiplied by."""
+        return 1.0 / math.sqrt(1.0 + self.noise_level**2) if self.rescale else 1.0
 
-class OracleConfig(FrozenConfig):
+    @property
+    def matched_scale(self) -> float:
+        """Standard deviation of what the student is given, for codes that are N(0, 1)."""
+        return 1.0 if self.rescale else math.sqrt(1.0 + self.noise_level**2)
+
+
+class XReconstructionConfig(NoisyConfig):
+    """d(x, S(T(x) + noise)), x from the data (section 4, method 2)."""
+
+    kind: Literal["x_reconstruction"] = "x_reconstruction"
+
+
+class OracleConfig(NoisyConfig):
     """d(T^-1(z), S(z + noise)), z from the prior, decoded exactly ahead of training (section 4)."""
 
     kind: Literal["oracle"] = "oracle"
-    noise_level: float = Field(default=0.0, ge=0.0, le=10.0)
-    l1_weight: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 ObjectiveConfig = Annotated[
@@ -189,14 +206,12 @@ class Oracle:
         return _pair_loss(batch, student, self.config)
 
 
-def _pair_loss(
-    batch: Batch, student: Student, config: XReconstructionConfig | OracleConfig
-) -> ObjectiveOutput:
+def _pair_loss(batch: Batch, student: Student, config: NoisyConfig) -> ObjectiveOutput:
     assert batch.x is not None
     z = batch.z
     if config.noise_level > 0.0:
         assert batch.noise is not None
-        z = z + config.noise_level * batch.noise
+        z = config.shrinkage * (z + config.noise_level * batch.noise)
     x = student(z)
     return ObjectiveOutput(distance(x, batch.x, config.l1_weight), x, z)
 

@@ -8,6 +8,7 @@ from raydistill.config import ConfigError, parse_trial
 from raydistill.data.images import DATA_SETS
 from raydistill.tasks.gaussian_config import GaussianTrial
 from raydistill.tasks.image_config import ImageTrial
+from raydistill.teachers.pixelcnn import PixelCNNConfig
 
 Preset = Literal["smoke", "small", "paper"]
 
@@ -29,6 +30,19 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     trial = parse_trial({"task": "image", **builders[preset](dataset)})
     assert isinstance(trial, ImageTrial)
     return trial
+
+
+def flow_like_teacher(trial: ImageTrial) -> Values:
+    """Dotted fields that make the student a flow of the teacher's architecture and size.
+
+    Section 4.1.2's student; of a teacher that is no PixelCNN++, one of the default size.
+    """
+    fields: Values = {"student.kind": "pixelcnn_flow"}
+    model = trial.teacher.model
+    if isinstance(model, PixelCNNConfig):
+        sizes = ("channels", "blocks", "stages")
+        fields |= {f"student.{name}": getattr(model, name) for name in sizes}
+    return fields
 
 
 def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:

@@ -14,6 +14,7 @@ from raydistill.config import parse_trial
 from raydistill.objectives import (
     Batch,
     DistillationLoss,
+    NoisyConfig,
     ObjectiveConfig,
     Oracle,
     OracleConfig,
@@ -204,6 +205,18 @@ def test_oracle_and_x_reconstruction_agree_on_the_same_pairs(
     gap = 1.7 * (batch.z + noise_level * batch.noise) - batch.x
     expected = l1_weight * gap.abs().mean() + (1.0 - l1_weight) * gap.square().mean()
     torch.testing.assert_close(x_loss.loss.detach(), expected)
+
+
+@pytest.mark.parametrize("config", [XReconstructionConfig, OracleConfig])
+def test_a_rescaled_noised_code_has_the_prior_s_scale(config: type[NoisyConfig]) -> None:
+    rescaled, plain = (config(noise_level=0.75, rescale=rescale) for rescale in (True, False))
+    z, noise = normal(20_000, 1, 1, 1, seed=1), normal(20_000, 1, 1, 1, seed=2)
+    for chosen, scale in ((rescaled, 1.0), (plain, 1.25)):
+        objective = objective_class(chosen)(chosen)  # type: ignore[arg-type]
+        given = objective(Batch(z, z, noise), tiny_teacher(), Scaled(1.0)).z
+        assert chosen.matched_scale == pytest.approx(scale)
+        assert float(given.std()) == pytest.approx(scale, rel=0.02)
+    assert config(rescale=True).matched_scale == config().matched_scale == 1.0
 
 
 @pytest.mark.parametrize("kind", ["x_reconstruction", "oracle"])

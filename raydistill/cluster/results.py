@@ -6,13 +6,16 @@ import math
 import posixpath
 from typing import Any
 
+import optuna
 from rich.console import Console
 from rich.table import Table
 
 from raydistill.cluster.assets import Prepared
 from raydistill.cluster.display import axis_name, point_text, value_text
+from raydistill.cluster.front import Importance, importances, pareto_front
 from raydistill.cluster.runtime import Resources
 from raydistill.cluster.settings import Plan
+from raydistill.config import TrialConfig
 from raydistill.record import Record
 from raydistill.storage import Storage
 from raydistill.trial import read_record
@@ -37,16 +40,25 @@ def print_plan(console: Console, plan: Plan, folder: Storage, resources: Resourc
     console.print(f"results in {folder.uri}")
 
 
-def print_prepared(console: Console, prepared: Prepared, seconds: float) -> None:
-    """The teacher and what there is to say of it."""
+def print_prepared(
+    console: Console, config: TrialConfig, prepared: Prepared, seconds: float
+) -> None:
+    """A teacher and what there is to say of it."""
     origin = "found in the store" if prepared.teacher_found else "trained"
-    console.print(f"teacher {prepared.teacher} {origin}; assets ready after {seconds:.0f} s")
+    console.print(
+        f"teacher {prepared.teacher} of {config.describe()} {origin}; assets ready after "
+        f"{seconds:.0f} s"
+    )
     for fact in prepared.facts:
         console.print(fact)
 
 
 def print_results(
-    console: Console, plan: Plan, folder: Storage, records: tuple[Record, ...]
+    console: Console,
+    plan: Plan,
+    folder: Storage,
+    records: tuple[Record, ...],
+    study: optuna.Study,
 ) -> None:
     """The ranked table, the best configuration, the pictures and the dashboards."""
     metric = plan.question.metric
@@ -56,6 +68,9 @@ def print_results(
     if competing:
         ranked = sorted(finished, key=lambda record: record.metrics("validation")[metric])
         title = f"ranked by {metric} on the validation split (lower is better)"
+    front = pareto_front(records, plan.question.metrics) if plan.question.beside else frozenset()
+    if front:
+        title += f"; * on the Pareto front with {', '.join(plan.question.beside)}"
     if plan.replicated:
         title += f"; medians over {len(plan.base.seeds)} seeds"
     table = Table(title=title)
@@ -72,10 +87,13 @@ def print_results(
         seconds = record.spent.train_seconds + record.spent.evaluate_seconds
         point = _point(plan, record)
         shown = [value_text(point.get(axis)) for axis in axes]
-        table.add_row(record.trial, *shown, *cells, f"{seconds:.0f}")
+        mark = " *" if record.trial in front else ""
+        table.add_row(f"{record.trial}{mark}", *shown, *cells, f"{seconds:.0f}")
     console.print(table)
     if ranked and competing:
         _print_floors(console, plan, ranked[0])
+    if plan.question.beside:
+        _print_importances(console, importances(study, plan.question.metrics))
     if len(records) < plan.total:
         console.print(f"{plan.total - len(records)} trial(s) have no record that can be read")
     for record in records:
@@ -104,6 +122,12 @@ def _print_floors(console: Console, plan: Plan, record: Record) -> None:
     ]
     if floors:
         console.print(f"floors on the test split: {', '.join(floors)}")
+
+
+def _print_importances(console: Console, found: tuple[Importance, ...]) -> None:
+    for one in found:
+        shares = ", ".join(f"{axis_name(axis)} {share:.2f}" for axis, share in one.shares.items())
+        console.print(f"share of the variance of {one.metric} ({one.trials} trials): {shares}")
 
 
 def _axes(plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,17 @@ from raydistill.seeding import key_to_seed
 METRIC = "searched"
 """Name under which trials report the value that is searched for, at each evaluation."""
 
+
+def search_names(count: int) -> tuple[str, ...]:
+    """The names under which trials report several such values; the first is `METRIC`."""
+    return (METRIC, *(f"{METRIC}_{index}" for index in range(1, count)))
+
+
 Point = dict[str, Any]
 """Dotted field of a trial configuration -> value."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
 
 
 def trial_name(number: int) -> str:
@@ -36,15 +44,18 @@ def trial_name(number: int) -> str:
     return f"trial_{number:05d}"
 
 
-def open_study(journal: Path, name: str) -> optuna.Study:
-    """The study in a journal file, created if there is none. Minimises.
+def open_study(journal: Path, name: str, objectives: int = 1) -> optuna.Study:
+    """The study in a journal file, created if there is none. Minimises every objective.
 
     Only the driver writes it; a journal needs no database and survives a crash at any byte.
     """
     journal.parent.mkdir(parents=True, exist_ok=True)
     backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
     return optuna.create_study(
-        storage=JournalStorage(backend), study_name=name, load_if_exists=True
+        storage=JournalStorage(backend),
+        study_name=name,
+        load_if_exists=True,
+        directions=["minimize"] * objectives,
     )
 
 
@@ -67,10 +78,11 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     ) -> None:
         self._point_of, self._seed_of_sweep, self._startup = space, seed, startup
         self._interrupted = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
+        self._names = search_names(len(study.directions))
         super().__init__(
             space=space,
-            metric=METRIC,
-            mode="min",
+            metric=list(self._names),
+            mode=["min"] * len(self._names),
             study_name=study.study_name,
             storage=study._storage,
         )
@@ -95,6 +107,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
                     seed=key_to_seed("sampler", self._seed_of_sweep, number),
                     n_startup_trials=self._startup,
                     multivariate=True,
+                    group=True,  # axes that only some trials have are modelled among those
                     constant_liar=True,
                 )
                 self._ot_trials[trial_id] = self.study.ask()
@@ -105,7 +118,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         """Keep intermediate values, for the dashboard's curves."""
         value = result.get(METRIC)
         running = result.get("status") == "running"  # the last report repeats the last value
-        if running and value is not None and math.isfinite(value):
+        single = len(self._names) == 1  # Optuna has no intermediate values for several objectives
+        if single and running and value is not None and math.isfinite(value):
             self._ot_trials[trial_id].report(value, int(result["updates"]))
 
     def on_trial_complete(
@@ -113,12 +127,12 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     ) -> None:
         """Tell the study how a trial ended: a failed one is FAIL, never a value."""
         trial = self._ot_trials[trial_id]
-        value = (result or {}).get(METRIC)
+        values = [(result or {}).get(name, math.nan) for name in self._names]
         failed = error or (result or {}).get("status") != "finished"
-        if failed or value is None or not math.isfinite(value):
+        if failed or not all(map(math.isfinite, values)):
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            self.study.tell(trial, value)
+            self.study.tell(trial, values)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is the state."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +12,8 @@ import optuna
 import tyro
 
 from raydistill.cluster.search import Point
-from raydistill.config import ConfigError, TrialConfig, parse_trial
+from raydistill.config import ConfigError, TrialConfig
+from raydistill.config_fields import assignment, axis, with_fields
 from raydistill.presets import Preset
 
 SWEEP_FILE = "sweep.json"
@@ -39,6 +39,8 @@ class SweepSettings:
         search: optuna (adaptive; the default) or grid (balanced design, for evidence).
         dry_run: print the plan and stop before any work.
         set: any field of the trial configuration, as dotted.field=value; repeatable.
+        vary: one more axis, as dotted.field=value,value,...; repeatable. A teacher is trained for
+            each value that asks for another (data.size, data.train_count, teacher.budget.updates).
     """
 
     preset: Preset | None = None
@@ -56,6 +58,7 @@ class SweepSettings:
     search: Literal["optuna", "grid"] | None = None
     dry_run: bool = False
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    vary: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
 
 
 PLACE_FIELDS = frozenset(
@@ -92,12 +95,13 @@ class Question:
         suggest: draws a point for the search; define-by-run.
         first_points: where the search starts.
         samples: trials of a search, by preset.
-        points: the design itself, where it is no product of `axes`, which then only say what
-            values occur.
+        points: the cells of the design, where they are no product of `axes`, which then only say
+            what values occur. Seeds are added to them as to a product.
         base: from preset and data set to the trial that points are put into.
         columns: of the ranked table.
         defaults: of settings that are left out, where they differ from everyone's.
-        metric: validation metric to minimise.
+        metric: validation metric to minimise, and to rank by.
+        beside: further validation metrics to minimise; the search is then for a Pareto front.
         ranked: whether the trials of a design compete; otherwise its table is in its own order.
         parent: name of the sweep that this one is a stage of, for the command that resumes it.
     """
@@ -111,10 +115,16 @@ class Question:
     first_points: tuple[Point, ...]
     samples: dict[str, int]
     metric: str = "classifier_fd"
+    beside: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
     ranked: bool = True
     parent: str = ""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that is minimised."""
+        return (self.metric, *self.beside)
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,7 @@ class Plan:
         base: the trial configuration that points are put into.
         total: number of trials.
         queued: points that are run first, in order; all of them for a grid.
+        varied: the axes that the command line has added.
     """
 
     question: Question
@@ -134,15 +145,21 @@ class Plan:
     base: TrialConfig
     total: int
     queued: tuple[Point, ...]
+    varied: Axes
 
-    def suggest(self, trial: optuna.Trial) -> Point:
+    def suggest(self, trial: optuna.Trial | optuna.trial.FrozenTrial) -> Point:
         """The point of a trial of the study."""
+        axes = {**self.question.axes, **self.varied, "seed": self.seeds}
         if self.what["search"] == "optuna":
-            return self.question.suggest(trial)
-        axes = dict(self.question.axes)
-        if not self.replicated:
-            axes["seed"] = self.seeds
-        return {name: trial.suggest_categorical(name, values) for name, values in axes.items()}
+            point = self.question.suggest(trial)  # type: ignore[arg-type]
+            names = set(self.varied)
+        else:
+            # The cell that was queued: cells of one design may have different fields.
+            point, names = {}, set(queued_point(trial))
+        found = {
+            name: trial.suggest_categorical(name, axes[name]) for name in axes if name in names
+        }
+        return point | found
 
     @property
     def replicated(self) -> bool:
@@ -239,18 +256,25 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
     if replicated:
         seeding["replicas"] = what["seeds"]
     base = with_fields(base, question.fixed | seeding)
-    base = with_fields(base, dict(_assignment(text) for text in what["set"]))
+    base = with_fields(base, dict(assignment(text) for text in what["set"]))
     what = what | {"dataset": base.dataset}
+    varied = dict(axis(text) for text in what.get("vary", ()))
+    for name in varied:
+        if name in question.axes:
+            raise ConfigError(f"vary: {name} is an axis of this sweep already; give its own option")
     if what["search"] == "grid":
         if what["num_samples"] is not None:
             raise ConfigError(
                 f"num_samples: {what['num_samples']} has no meaning for a grid; leave it out, or "
                 "give --search optuna"
             )
-        axes = dict(question.axes)
+        cells = question.points or _product(question.axes)
+        further = _product(varied)
+        seeds: tuple[Point, ...] = ({},)
         if not replicated:
-            axes["seed"] = tuple(range(what["seed"], what["seed"] + what["seeds"]))
-        queued = question.points or _product(axes)
+            seeds = tuple({"seed": what["seed"] + k} for k in range(what["seeds"]))
+        # Seeds vary slowest, so that an unfinished grid is balanced over its cells.
+        queued = tuple(c | f | s for s, f, c in itertools.product(seeds, further, cells))
         total = len(queued)
     else:
         if what["seeds"] > 1 and not replicated:
@@ -260,45 +284,26 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
         total = what["num_samples"] or question.samples[what["preset"]]
         what = what | {"num_samples": total}
         queued = question.first_points[:total]
-    plan = Plan(question, what, base, total, queued)
-    corners = [*queued, *_corners(question.axes)]
+    plan = Plan(question, what, base, total, queued, varied)
+    corners = [*queued, *(_corners(varied) if question.points else _corners(
+        {**question.axes, **varied}))]  # fmt: skip
     for point in corners:
         plan.trial(point)
     return plan
 
 
-def with_fields(config: TrialConfig, values: Point) -> TrialConfig:
-    """A configuration with dotted fields replaced, validated whole.
-
-    Raises:
-        ConfigError: a field does not exist or its value is refused.
-    """
-    tree = config.model_dump(mode="json")
-    changed: set[str] = set()
-    # Kinds first: another kind has other fields, which may be set along with it.
-    for path in sorted(values, key=lambda path: not path.endswith("kind")):
-        value = values[path]
-        *parents, last = path.split(".")
-        node: Any = tree
-        for name in parents:
-            node = node.get(name) if isinstance(node, dict) else None
-        unknown = isinstance(node, dict) and last not in node and last != "kind"
-        # Fields of a node that has just got another kind are for the validation to judge.
-        if not isinstance(node, dict) or (unknown and ".".join(parents) not in changed):
-            known = list(node) if isinstance(node, dict) else list(tree)
-            near = difflib.get_close_matches(last, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-            raise ConfigError(f"{path}: no such field; {hint}")
-        node[last] = value
-        if last == "kind":
-            changed.add(".".join(parents))
-            for other in [k for k in node if k != "kind"]:
-                del node[other]
-    return parse_trial(tree)
+def queued_point(trial: optuna.Trial | optuna.trial.FrozenTrial) -> Point:
+    """The point with which a trial was queued; empty for one that the sampler chose."""
+    attributes: Mapping[str, Any]
+    if isinstance(trial, optuna.trial.FrozenTrial):
+        attributes = trial.system_attrs
+    else:
+        attributes = trial.storage.get_trial_system_attrs(trial._trial_id)
+    return dict(attributes.get("fixed_params", {}))
 
 
 def _product(axes: Axes) -> tuple[Point, ...]:
-    """All cells. Seeds vary slowest, so that an unfinished grid is balanced over its cells."""
+    """All cells; the last axis varies slowest."""
     names = list(axes)[::-1]
     order = itertools.product(*(axes[name] for name in names))
     return tuple(dict(zip(names, cell, strict=True)) for cell in order)
@@ -312,13 +317,3 @@ def is_replicated(config: TrialConfig) -> bool:
 def _corners(axes: Axes) -> list[Point]:
     """The ends of every axis; names stand for themselves."""
     return [{name: values[end] for name, values in axes.items()} for end in (0, -1) if axes]
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise ConfigError(f"set: {text!r} is not an assignment; give field=value")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import optuna
 from filelock import FileLock, Timeout
 from ray import tune
 from ray.tune import PlacementGroupFactory
 from ray.tune.search import ConcurrencyLimiter
 from rich.console import Console
 
-from raydistill.cluster.assets import Prepared, prepare_assets
+from raydistill.cluster.assets import prepare_assets
 from raydistill.cluster.display import TeacherDisplay, TrialTable
+from raydistill.cluster.needs import asset_configs
 from raydistill.cluster.results import print_plan, print_prepared, print_results, sweep_records
 from raydistill.cluster.runtime import Cluster, Resources, check_fits, concurrent_trials, connect
 from raydistill.cluster.search import StudySearch, ended, open_study, trial_name
@@ -125,7 +127,9 @@ def run_sweep(
     # A resumed sweep's axes are its own, not those that this command line leaves out.
     question = ask(replace(settings, **what))
     plan = make_plan(question, what)
-    plan.base.check_data()  # an absent or damaged data set is refused here
+    needed = asset_configs(plan)
+    for data in {config.data_key: config for config in needed}.values():
+        data.check_data()  # an absent or damaged data set is refused here
     resources = Resources(settings.workers_per_trial, settings.gpus_per_worker)
     if plan.base.budget.batch_size % resources.workers:
         raise ConfigError(
@@ -142,41 +146,50 @@ def run_sweep(
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
     with _only_driver(folder, name):
         folder.write(SWEEP_FILE, plan.to_json().encode())
-        place = TrialPlace(folder, Store(root.child("store")), resources, question.metric)
-        began = time.monotonic()
+        place = TrialPlace(folder, Store(root.child("store")), resources, question.metrics)
         found, resumed_by = True, question.parent or name
         if plan.base.needs_assets:
             try:
-                prepared = _prepare(plan, place, cluster, console)
+                found = _prepare(needed, place, cluster, console)
             except KeyboardInterrupt:
                 # The teacher's checkpoint lies in the store: resuming goes on from there.
                 return SweepResult(
-                    question.name,
-                    question.parent or name,
-                    folder,
-                    (),
-                    complete=False,
-                    teacher_found=False,
+                    question.name, resumed_by, folder, (), complete=False, teacher_found=False
                 )
-            found = prepared.teacher_found
-            print_prepared(console, prepared, time.monotonic() - began)
-        complete = _run_trials(plan, place, cluster, settings.max_concurrent_trials, console)
+        journal = _Journal(folder)
+        study = open_study(journal.path, Path(folder.uri).name, len(question.metrics))
+        asked = settings.max_concurrent_trials
+        complete = _run_trials(plan, place, cluster, asked, console, study, journal)
         records = sweep_records(folder)
-        print_results(console, plan, folder, records)
+        print_results(console, plan, folder, records, study)
         return SweepResult(question.name, resumed_by, folder, records, complete, found)
 
 
-def _prepare(plan: Plan, place: TrialPlace, cluster: Cluster, console: Console) -> Prepared:
-    with TeacherDisplay(console, place.sweep.child("teacher")) as display:
-        return prepare_assets(plan.base, place, cluster, display.progress, display.stage)
+def _prepare(
+    needed: tuple[TrialConfig, ...], place: TrialPlace, cluster: Cluster, console: Console
+) -> bool:
+    """Build what is needed; returns whether the store had every teacher."""
+    known: dict[str, bool] = {}
+    for config in needed:
+        began = time.monotonic()
+        with TeacherDisplay(console, place.sweep.child("teacher")) as display:
+            prepared = prepare_assets(config, place, cluster, display.progress, display.stage)
+        if prepared.teacher not in known:
+            known[prepared.teacher] = prepared.teacher_found
+            print_prepared(console, config, prepared, time.monotonic() - began)
+    return all(known.values())
 
 
 def _run_trials(
-    plan: Plan, place: TrialPlace, cluster: Cluster, asked: int | None, console: Console
+    plan: Plan,
+    place: TrialPlace,
+    cluster: Cluster,
+    asked: int | None,
+    console: Console,
+    study: optuna.Study,
+    journal: _Journal,
 ) -> bool:
     """Run what the study says is left; returns whether all trials have ended."""
-    journal = _Journal(place.sweep)
-    study = open_study(journal.path, Path(place.sweep.uri).name)
     for point in plan.queued:
         study.enqueue_trial(point, skip_if_exists=True)
     already = ended(study)
@@ -218,7 +231,7 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
     base_json = base.to_json()
 
     def trial(values: dict[str, Any]) -> None:
-        from raydistill.cluster.settings import with_fields
+        from raydistill.config_fields import with_fields
 
         config = with_fields(parse_trial_json(base_json), values["point"])
         run(config, values["trial"], place)
@@ -237,7 +250,7 @@ def _request(resources: Resources) -> PlacementGroupFactory:
     return PlacementGroupFactory([bundle])
 
 
-def _record_deaths(study: Any, plan: Plan, folder: Storage) -> None:
+def _record_deaths(study: optuna.Study, plan: Plan, folder: Storage) -> None:
     """A trial whose process died more often than allowed has no record of its end: write it."""
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name != "FAIL":

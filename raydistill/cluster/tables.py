@@ -14,6 +14,26 @@ IMAGE_COLUMNS = (
     Column("recon. l1", "reconstruction_l1", "test", ".3f"),
 )
 
+OBJECTIVE_COLUMNS = (
+    Column("validation", "classifier_fd", "validation", ".1f"),
+    Column("test", "classifier_fd", "test", ".1f"),
+    Column("top class", "top_class_share", "test", ".2f"),
+    Column("coverage", "coverage", "test", ".2f"),
+    Column("sharpness", "sharpness_ratio", "test", ".2f"),
+    Column("KS log p", "ks_log_prob", "test", ".2f"),
+    Column("recon. FD", "classifier_fd_reconstruction", "test", ".1f"),
+    Column("reverse KL", "reverse_kl", "test", ".3f"),
+)
+
+FRONT_COLUMNS = (
+    Column("FD/teacher's", "classifier_fd_over_teacher", "validation", ".2f"),
+    Column("log p", "wasserstein_log_prob", "validation", ".3f"),
+    Column("test FD/t.", "classifier_fd_over_teacher", "test", ".2f"),
+    Column("test log p", "wasserstein_log_prob", "test", ".3f"),
+    Column("top class", "top_class_share", "test", ".2f"),
+    Column("sharpness", "sharpness_ratio", "test", ".2f"),
+)
+
 GAUSSIAN_COLUMNS = (
     Column("KL(S|T)", "kl_student_teacher", "test", ".3g"),
     Column("KL(T|S)", "kl_teacher_student", "test", ".3g"),

@@ -19,7 +19,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raydistill.cluster.runtime import Resources
-from raydistill.cluster.search import METRIC
+from raydistill.cluster.search import search_names
 from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.record import Record
 from raydistill.storage import Storage
@@ -39,13 +39,13 @@ class TrialPlace:
         sweep: the sweep's folder.
         store: assets.
         resources: processes and accelerators of a trial.
-        metric: name of the validation metric that is searched.
+        metrics: names of the validation metrics that are searched; the first ranks.
     """
 
     sweep: Storage
     store: Store
     resources: Resources
-    metric: str
+    metrics: tuple[str, ...]
 
 
 def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
@@ -54,14 +54,14 @@ def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
     device = torch.device("cuda" if place.resources.gpus_per_worker > 0.0 else "cpu")
 
     def on_progress(progress: Progress) -> None:
-        tune.report(progress_metrics(progress, place.metric))
+        tune.report(progress_metrics(progress, place.metrics))
 
     run = TrialRun(name, folder, place.store, device=device, on_progress=on_progress)
     try:
         record = run_trial(config, run)
     except Exception as error:  # noqa: BLE001  (a trial that fails must not end the sweep)
         record = fail_trial(config, folder, name, error)
-    tune.report(final_metrics(record, place.metric))
+    tune.report(final_metrics(record, place.metrics))
 
 
 def nested_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
@@ -79,7 +79,7 @@ def nested_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
         assert record is not None, "the first worker writes the record before it returns"
     except Exception as error:  # noqa: BLE001
         record = fail_trial(config, folder, name, error)
-    tune.report(final_metrics(record, place.metric))
+    tune.report(final_metrics(record, place.metrics))
 
 
 def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) -> None:
@@ -92,26 +92,29 @@ def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) 
     ).fit()
 
 
-def progress_metrics(progress: Progress, metric: str) -> dict[str, Any]:
+def progress_metrics(progress: Progress, searched: tuple[str, ...]) -> dict[str, Any]:
     """What a trial reports along the way."""
     metrics: dict[str, Any] = {"updates": progress.updates, "total": progress.total}
     metrics |= progress.scalars
     if progress.evaluation is not None:
         metrics |= progress.evaluation.metrics
-        metrics[METRIC] = progress.evaluation.metrics[metric]
+        for name, metric in zip(search_names(len(searched)), searched, strict=True):
+            metrics[name] = progress.evaluation.metrics[metric]
     return metrics | {"status": "running"}
 
 
-def final_metrics(record: Record, metric: str) -> dict[str, Any]:
-    """What a trial reports last; the searched value is the validation split's."""
-    value = record.metrics("validation").get(metric, float("nan"))
-    return {
+def final_metrics(record: Record, searched: tuple[str, ...]) -> dict[str, Any]:
+    """What a trial reports last; the searched values are the validation split's."""
+    last = {
         "status": record.status,
         "cause": record.cause,
         "updates": record.spent.updates,
         "total": record.spent.updates,
-        METRIC: value if record.status == "finished" else float("nan"),
     }
+    found = record.metrics("validation") if record.status == "finished" else {}
+    for name, metric in zip(search_names(len(searched)), searched, strict=True):
+        last[name] = found.get(metric, float("nan"))
+    return last
 
 
 def _worker(settings: dict[str, Any]) -> None:
@@ -119,7 +122,7 @@ def _worker(settings: dict[str, Any]) -> None:
     workers = Workers(context.get_world_rank(), context.get_world_size())
 
     def on_progress(progress: Progress) -> None:
-        ray.train.report(progress_metrics(progress, place.metric))
+        ray.train.report(progress_metrics(progress, place.metrics))
 
     config, name = parse_trial_json(settings["config"]), settings["name"]
     run = TrialRun(name, place.sweep.child(name), place.store, workers, get_device(), on_progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,6 +64,21 @@ class ImageData:
         """The split called train, validation or test."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return splits[name]
+
+    def keep(self, count: int) -> ImageData:
+        """The same with the first `count` training images, which are in random order.
+
+        Raises:
+            DataError: there are fewer.
+        """
+        if count > len(self.train):
+            raise DataError(
+                f"data.train_count: {count} is above the {len(self.train)} training images of "
+                f"{self.name!r}; give at most that, or leave it out"
+            )
+        train = ImageSplit(self.train.values[:count], self.train.labels[:count])
+        digest = hashlib.sha256(f"{self.fingerprint}:{count}".encode())
+        return replace(self, train=train, fingerprint=digest.hexdigest())
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,14 @@ class FlowStudent(Student):
         """
         raise NotImplementedError(f"{type(self).__name__} has no score in closed form")
 
+    def diagonal(self, z: Tensor) -> Tensor:
+        """dx_t / dz_t at z, of the shape of z; only of flows whose Jacobian is triangular.
+
+        Raises:
+            NotImplementedError: this flow's is not.
+        """
+        raise NotImplementedError(f"the Jacobian of {type(self).__name__} is not triangular")
+
     def forward(self, z: Tensor) -> Tensor:
         return self.forward_with_log_det(z).x
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from raydistill.conditionals import GaussianConditional
 from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
+from raydistill.students.score import triangular_score
 from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
 
 
@@ -19,6 +21,7 @@ class PixelCNNFlowConfig(StudentConfig):
 
     kind: Literal["pixelcnn_flow"] = "pixelcnn_flow"
     is_flow: ClassVar[bool] = True
+    has_score: ClassVar[bool] = True
     channels: int = Field(default=16, ge=1, le=1024)
     blocks: int = Field(default=1, ge=1, le=16)
     stages: int = Field(default=2, ge=1, le=5)
@@ -72,6 +75,16 @@ class PixelCNNFlow(FlowStudent):
 
     def inverse(self, x: Tensor) -> Tensor:
         return self.map.unroll(self.standardise(x), "to_noise")
+
+    @torch.no_grad()
+    def diagonal(self, z: Tensor) -> Tensor:
+        params = self.map(z)
+        # As above: the derivative of the way there is the inverse of that of the way back.
+        back = self.conditional.to_noise(self.conditional.from_noise(z, params), params)
+        return self.standardise.spread * torch.exp(-back.log_derivative)
+
+    def score(self, z: Tensor) -> Tensor:
+        return triangular_score(self, z)
 
     def prior_log_prob(self, z: Tensor) -> Tensor:
         return self.conditional.prior_log_prob(z).flatten(1).sum(1)

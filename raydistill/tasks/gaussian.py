@@ -19,7 +19,7 @@ from raydistill.metrics.gaussian import (
     log_prob,
     sample_metrics,
 )
-from raydistill.objectives import Batch, OracleConfig, XReconstructionConfig, objective_class
+from raydistill.objectives import Batch, NoisyConfig, XReconstructionConfig, objective_class
 from raydistill.record import Measured
 from raydistill.seeding import generator
 from raydistill.store import code_version
@@ -83,7 +83,7 @@ class GaussianTask:
         objective = config.objective
         prior = objective_class(objective).draws == "prior"
         codes, noises = _Normal(self, config, "student"), None
-        if isinstance(objective, XReconstructionConfig | OracleConfig) and objective.noise_level:
+        if isinstance(objective, NoisyConfig) and objective.noise_level:
             noises = _Normal(self, config, "noise on the codes")
 
         def draw(update: int, share: slice) -> Batch:

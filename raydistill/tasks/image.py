@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from raydistill.metrics.images import (
     top_class_share,
 )
 from raydistill.metrics.likelihood import logits_of
-from raydistill.objectives import Batch, OracleConfig, XReconstructionConfig, objective_class
+from raydistill.objectives import Batch, NoisyConfig, objective_class
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Store
@@ -34,7 +33,6 @@ from raydistill.tasks.image_assets import (
     encode,
     get_classifier,
     get_teacher,
-    load_data,
 )
 from raydistill.tasks.image_config import ImageTrial
 from raydistill.tasks.image_pairs import (
@@ -88,7 +86,7 @@ class ImageTask:
         train_elsewhere: Callable[[Storage], None] | None = None,
     ) -> None:
         self.config, self.store, self.device = config, store, device
-        self.data = load_data(config.data)
+        self.data = config.data.load()
         self.scale = data_scale(self.data)
         self.trained: TeacherAsset = get_teacher(
             config.teacher,
@@ -99,7 +97,8 @@ class ImageTask:
             train_elsewhere=train_elsewhere,
         )
         self.teacher = self.trained.teacher
-        self.classifier = get_classifier(config.evaluation.classifier, self.data, store, device)
+        whole = config.data.model_copy(update={"train_count": None}).load()
+        self.classifier = get_classifier(config.evaluation.classifier, whole, store, device)
         self._references: dict[str, _Reference] = {}
 
     @property
@@ -316,14 +315,13 @@ class ImageTask:
 def noise_level(config: TrialConfig) -> float:
     """The noise that the student's codes carry in training; 0 where the objective has none."""
     objective = config.objective
-    if isinstance(objective, XReconstructionConfig | OracleConfig):
-        return objective.noise_level
-    return 0.0
+    return objective.noise_level if isinstance(objective, NoisyConfig) else 0.0
 
 
 def matched_scale(config: TrialConfig) -> float:
     """The standard deviation of the codes that the student was trained on, if codes are N(0, 1)."""
-    return math.sqrt(1.0 + noise_level(config) ** 2)
+    objective = config.objective
+    return objective.matched_scale if isinstance(objective, NoisyConfig) else 1.0
 
 
 def _array(values: Tensor) -> Array:

@@ -14,7 +14,7 @@ import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.standardise
 import raydistill.teachers.base
-from raydistill.data.images import ImageData, load_images
+from raydistill.data.images import ImageData
 from raydistill.data.logit import dequantise, to_logit
 from raydistill.metrics.classifier import (
     ClassifierConfig,
@@ -27,7 +27,7 @@ from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logit
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Built, Store, code_version
-from raydistill.tasks.image_config import DataConfig, TeacherTraining
+from raydistill.tasks.image_config import TeacherTraining
 from raydistill.teachers.base import Teacher
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.training import Job, Progress, Workers, train
@@ -51,11 +51,6 @@ class TeacherAsset:
     info: dict[str, Any]
     found: bool
     threads: int
-
-
-def load_data(config: DataConfig) -> ImageData:
-    """The data set of a configuration."""
-    return load_images(config.name, config.size, config.root)
 
 
 def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from raydistill.cluster.search import METRIC, StudySearch, ended, open_study, trial_name
+from raydistill.cluster.search import (
+    METRIC,
+    StudySearch,
+    ended,
+    open_study,
+    search_names,
+    trial_name,
+)
 
 
 def space(trial: optuna.Trial) -> dict[str, float]:
@@ -92,3 +99,17 @@ def test_intermediate_values_reach_the_study(tmp_path):
     searcher.on_trial_result("a", {METRIC: 5.0, "updates": 100, "status": "running"})
     searcher.on_trial_result("a", {"updates": 150, "status": "running"})
     assert searcher.study.trials[0].intermediate_values == {100: 5.0}
+
+
+def test_several_objectives_are_told_and_their_trials_need_every_value(tmp_path):
+    study = open_study(tmp_path / "study.journal", "test", objectives=2)
+    searcher = StudySearch(study, space, seed=3, startup=3)
+    names = search_names(2)
+    for trial_id, values in (("a", (1.0, 2.0)), ("b", (0.5, float("nan")))):
+        searcher.suggest(trial_id)
+        running = {"status": "running", "updates": 1, **dict(zip(names, values, strict=True))}
+        searcher.on_trial_result(trial_id, running)
+        searcher.on_trial_complete(trial_id, running | {"status": "finished"})
+    whole, broken = study.trials
+    assert whole.values == [1.0, 2.0]
+    assert broken.state.name == "FAIL"

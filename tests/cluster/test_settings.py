@@ -3,10 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import optuna
 import pytest
 
-from raydistill.cluster.settings import make_plan, saved_settings, settle, with_fields
+from raydistill.cluster.needs import asset_configs
+from raydistill.cluster.settings import make_plan, saved_settings, settle
 from raydistill.config import ConfigError
+from raydistill.config_fields import with_fields
 from raydistill.tasks.image_config import ImageTrial
 from tests.cluster.scripts import load_script
 
@@ -68,6 +71,9 @@ def test_another_kind_starts_from_that_kinds_defaults():
         ({"search": "grid", "num_samples": 5}, ("num_samples", "5", "leave it out")),
         ({"workers_per_trial": 0}, ("workers_per_trial", "0", "at least 1")),
         ({"gpus_per_worker": -1.0}, ("gpus_per_worker", "-1.0", "at least 0")),
+        ({"vary": ("student.channels=4,none",)}, ("student.channels", "'none'", "integer")),
+        ({"vary": ("student.chanels=4,8",)}, ("student.chanels", "did you mean 'channels'?")),
+        ({"vary": ("objective.l1_weight=0,1",)}, ("vary", "objective.l1_weight", "own option")),
         ({"set": ("budget.updates",)}, ("set", "'budget.updates'", "field=value")),
         ({"set": ("budget.update=3",)}, ("budget.update", "did you mean 'updates'?")),
         ({"set": ("budget.updates=few",)}, ("budget.updates", "'few'", "integer")),
@@ -105,3 +111,60 @@ def test_a_sweep_of_another_question_or_a_damaged_one_is_not_resumed():
         saved_settings(text, "loss_type")
     with pytest.raises(ConfigError, match="damaged"):
         saved_settings(text[: len(text) // 2], "noise_injection")
+
+
+def test_an_axis_of_the_command_line_joins_design_and_search():
+    asked = ("data.train_count=null,500", "student.channels=16,24")
+    grid = plan(search="grid", seeds=2, vary=asked, noise_levels=(0.0, 0.5), l1_weights=(0.0,))
+    assert grid.total == 2 * 2 * 2 * 2
+    cells = {(p["data.train_count"], p["student.channels"]) for p in grid.queued}
+    assert cells == {(None, 16), (None, 24), (500, 16), (500, 24)}
+    assert [p["seed"] for p in grid.queued] == [0] * 8 + [1] * 8
+    for made, point in ((grid, grid.queued[5]), (plan(vary=asked), {})):
+        study = optuna.create_study()
+        study.enqueue_trial(point)
+        found = made.suggest(study.ask())
+        assert {"data.train_count", "student.channels"} < set(found)
+        assert not point or found == point
+        made.trial(found)
+
+
+def test_assets_are_needed_once_a_teacher_and_a_kind_of_pairs():
+    grid = plan(search="grid", seeds=2, vary=("data.train_count=null,500",))
+    assert [c.data.train_count for c in asset_configs(grid)] == [None, 500]
+    searched = plan(vary=("data.train_count=null,500", "student.channels=16,24"))
+    assert sorted(str(c.data.train_count) for c in asset_configs(searched)) == ["500", "None"]
+    mix = load_script("l1_l2_mix")
+    settings = mix.MixSettings(preset="smoke", objectives=("x_reconstruction", "oracle"))
+    question = mix.question(settings)
+    both = asset_configs(make_plan(question, settle(settings, None, question.defaults)))
+    assert [c.objective.kind for c in both] == ["x_reconstruction", "oracle"]
+
+
+@pytest.mark.parametrize("name", ["loss_type", "l1_l2_mix", "full_search"])
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+@pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
+def test_every_image_sweep_has_a_valid_plan_of_both_kinds(name, search, preset):
+    script = load_script(name)
+    kind = next(
+        v for k, v in vars(script).items() if k.endswith("Settings") and k != "SweepSettings"
+    )
+    settings = kind(preset=preset, search=search, seeds=1)
+    question = script.question(settings)
+    made = make_plan(question, settle(settings, None, question.defaults))
+    study = optuna.create_study(directions=["minimize"] * len(question.metrics))
+    for point in made.queued:
+        study.enqueue_trial(point)
+    for _ in range(max(8, len(made.queued))):
+        made.trial(made.suggest(study.ask()))
+    assert asset_configs(made)
+
+
+def test_a_student_without_density_is_not_crossed_with_reverse_kl():
+    script = load_script("loss_type")
+    points = script.cells(script.LossTypeSettings())
+    flows = [p["objective.kind"] for p in points if p.get("student.kind") == "pixelcnn_flow"]
+    assert flows == list(script.OBJECTIVES)
+    assert len(points) == 7
+    with pytest.raises(ConfigError, match=r"students: .*no flow"):
+        script.cells(script.LossTypeSettings(students=("resnet",), objectives=("reverse_kl",)))

@@ -12,8 +12,9 @@ import pytest
 import ray
 
 from raydistill.cluster.search import open_study
-from raydistill.cluster.settings import make_plan, settle, with_fields
+from raydistill.cluster.settings import make_plan, settle
 from raydistill.config import ConfigError
+from raydistill.config_fields import with_fields
 from raydistill.presets import gaussian_preset
 from tests.cluster.scripts import (
     ROOT,

@@ -259,3 +259,20 @@ def test_unknown_name_and_size_are_refused() -> None:
 @pytest.mark.parametrize("size", [4, 5, 8])
 def test_shape_is_known_before_reading(size: int) -> None:
     assert check_images("digits", size) == load_images("digits", size).image_shape
+
+
+def test_a_part_of_the_training_images_is_another_data_set_with_the_same_held_out_ones() -> None:
+    whole = load_images("digits", 8)
+    part = whole.keep(100)
+    assert torch.equal(part.train.values, whole.train.values[:100])
+    assert torch.equal(part.train.labels, whole.train.labels[:100])
+    assert part.test is whole.test
+    assert part.validation is whole.validation
+    assert part.fingerprint != whole.fingerprint
+    assert whole.keep(100).fingerprint == part.fingerprint != whole.keep(101).fingerprint
+
+
+def test_more_training_images_than_there_are_is_refused() -> None:
+    whole = load_images("digits", 8)
+    with pytest.raises(DataError, match=r"data.train_count: 99999 is above the \d+ .*at most"):
+        whole.keep(99_999)

@@ -1,0 +1,99 @@
+"""Objective, noise, l1 weight and image size at once: quality against likelihood match
+
+python sweeps/full_search.py                    # TPE for the Pareto front of two distances
+python sweeps/full_search.py --search grid      # the same budget spent on a grid
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import optuna
+import tyro
+
+from raydistill.cluster.search import Point
+from raydistill.cluster.settings import Question, SweepSettings
+from raydistill.cluster.sweep import main
+from raydistill.cluster.tables import FRONT_COLUMNS
+from raydistill.presets import flow_like_teacher, image_preset
+
+KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
+SIZE = "data.size"
+PAIRED = ("x_reconstruction", "oracle")
+UPDATES = {"smoke": 60, "small": 1200}
+"""Of one trial, where the preset's own are too many for a search this wide."""
+
+
+@dataclass(frozen=True)
+class FullSearchSettings(SweepSettings):
+    """All axes in one conditional space: noise and l1 weight only where the objective has them.
+
+    The first distance is the samples' classifier FD over that of the teacher's own samples, which
+    is comparable across sizes; the second that of log p_T, in nats a dimension. Reverse KL trains
+    a flow of the teacher's size, all others the preset's ResNet.
+
+    Attributes:
+        sizes: sides of the images, each with a teacher of its own.
+        noise_levels: standard deviations: the grid's values, the search's range.
+        l1_weights: the grid's values, the search's range.
+    """
+
+    sizes: tuple[int, ...] | None = None
+    noise_levels: tuple[float, ...] | None = None
+    l1_weights: tuple[float, ...] | None = None
+
+
+def question(settings: FullSearchSettings) -> Question:
+    """The sweep's question with the ranges of its settings."""
+    preset = settings.preset or "small"
+    base = image_preset(preset, settings.dataset)
+    sizes = tuple(settings.sizes or ((8, 14) if base.data.size == 14 else (base.data.size,)))
+    noise = tuple(settings.noise_levels or (0.0, 0.25, 0.5))
+    l1 = tuple(settings.l1_weights or (0.0, 1.0))
+    flow = flow_like_teacher(base)
+
+    def suggest(trial: optuna.Trial) -> Point:
+        kind = trial.suggest_categorical(KIND, ("reverse_kl", "z_reconstruction", *PAIRED))
+        point: Point = {KIND: kind, SIZE: trial.suggest_categorical(SIZE, sizes)}
+        if kind == "reverse_kl":
+            return point | flow
+        point[L1] = trial.suggest_float(L1, min(l1), max(l1))
+        if kind in PAIRED:
+            point[NOISE] = trial.suggest_float(NOISE, min(noise), max(noise))
+        return point
+
+    points: list[Point] = []
+    for size in sizes:
+        points.append({KIND: "reverse_kl", SIZE: size, **flow})
+        points += [{KIND: "z_reconstruction", SIZE: size, L1: w} for w in l1]
+        points += [
+            {KIND: kind, SIZE: size, L1: w, NOISE: level}
+            for kind, w, level in itertools.product(PAIRED, l1, noise)
+        ]
+    axes = {
+        KIND: ("reverse_kl", "z_reconstruction", *PAIRED),
+        SIZE: sizes,
+        L1: l1,
+        NOISE: noise,
+        **{name: (value,) for name, value in flow.items()},
+    }
+    updates = UPDATES.get(preset)
+    return Question(
+        name="full_search",
+        fixed={"budget.updates": updates, "budget.evaluate_every": updates // 2} if updates else {},
+        axes=axes,
+        points=tuple(points),
+        suggest=suggest,
+        first_points=(),
+        samples={"smoke": 8, "small": len(points), "paper": 2 * len(points)},
+        base=image_preset,
+        columns=FRONT_COLUMNS,
+        metric="classifier_fd_over_teacher",
+        beside=("wasserstein_log_prob",),
+    )
+
+
+if __name__ == "__main__":
+    parsed = tyro.cli(FullSearchSettings, description=__doc__)
+    main(parsed, question)
