@@ -1,9 +1,10 @@
-"""Which objective survives a growing dimension? (sections 3.2 and 4.1.1, Figures 1 and 2)
+"""Which objective survives a growing dimension? (sections 3.2, 4.1.1 and 4.1.2, Figures 1 to 3)
 
 python sweeps/dimensionality.py                   # objectives x dimensions x teacher scales
 python sweeps/dimensionality.py --preset paper    # the paper's own setting alone
 python sweeps/dimensionality.py --conditions 3 30 300 --dimensions 8 64   # conditioning or T?
 python sweeps/dimensionality.py --objectives reverse_kl --estimators plain path exact
+python sweeps/dimensionality.py --task image --dimensions 8 14            # sides of MNIST digits
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ from typing import Any, Literal
 import optuna
 import tyro
 
+from raydistill.cluster.arms import (
+    OBJECTIVES,
+    RATE,
+    Arms,
+    ObjectiveName,
+    StudentName,
+    axes_of_points,
+    objective_arms,
+)
+from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Axes, Question, SweepSettings
 from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import GAUSSIAN_COLUMNS
+from raydistill.cluster.tables import GAUSSIAN_COLUMNS, OBJECTIVE_COLUMNS
 from raydistill.config import ConfigError
-from raydistill.presets import gaussian_preset
+from raydistill.presets import gaussian_preset, image_preset
 
-Objective = Literal["reverse_kl", "z_reconstruction", "x_reconstruction", "oracle"]
-RATE = "optimiser.learning_rate"
+SIZE = "data.size"
 
 PAPER: dict[str, tuple[Any, ...]] = {
     "objective.kind": ("reverse_kl", "z_reconstruction", "x_reconstruction"),
@@ -37,14 +47,17 @@ SMOKE = SMALL | {"dimension": (2, 8)}
 
 @dataclass(frozen=True)
 class DimensionalitySettings(SweepSettings):
-    """Linear students of Gaussian teachers; a trial trains all its seeds as one batch.
+    """Linear students of Gaussian teachers, or students of image teachers at several sizes.
 
-    Each option that takes several values is an axis of the design; `--set` reaches all other
-    fields. A search (`--search optuna`) varies the learning rate as well.
+    A trial of the Gaussian task trains all its seeds as one batch. Each option that takes several
+    values is an axis of the design; `--set` reaches all other fields. A search (`--search optuna`)
+    varies the learning rate as well.
 
     Attributes:
-        dimensions: T.
+        task: whose dimension grows.
+        dimensions: T of the Gaussian; side of the image.
         objectives: what is minimised.
+        students: of the image task.
         matrices: teachers: entries N(0, 1) as in the paper, or the same over sqrt(T).
         conditions: condition numbers of R, in place of --matrices.
         estimators: of reverse KL's gradient; for --objectives reverse_kl alone.
@@ -53,8 +66,10 @@ class DimensionalitySettings(SweepSettings):
         learning_rates: of Adam; a search takes them for its range.
     """
 
+    task: Literal["gaussian", "image"] = "gaussian"
     dimensions: tuple[int, ...] | None = None
-    objectives: tuple[Objective, ...] | None = None
+    objectives: tuple[ObjectiveName, ...] | None = None
+    students: tuple[StudentName, ...] | None = None
     matrices: tuple[Literal["standard", "scaled"], ...] | None = None
     conditions: tuple[float, ...] | None = None
     estimators: tuple[Literal["plain", "path", "exact"], ...] | None = None
@@ -97,6 +112,62 @@ def axes_of(settings: DimensionalitySettings) -> Axes:
 
 def question(settings: DimensionalitySettings) -> Question:
     """The sweep's question with the axes of its settings."""
+    return (image_question if settings.task == "image" else gaussian_question)(settings)
+
+
+def image_question(settings: DimensionalitySettings) -> Question:
+    """Students of PixelCNN++ teachers of images of several sides, each with its own teacher."""
+    for name in ("matrices", "conditions", "starts", "updates"):
+        if getattr(settings, name):
+            raise ConfigError(
+                f"{name}: {getattr(settings, name)} belongs to the gaussian task; leave it out, or "
+                "give --vary for a field of the image task"
+            )
+    if "exact" in (settings.estimators or ()):
+        raise ConfigError(
+            "estimators: 'exact' is a closed form between Gaussians; give plain or path"
+        )
+    base = image_preset(settings.preset or "small", settings.dataset)
+    estimators: tuple[Any, ...] = settings.estimators or ("plain",)
+    arms = objective_arms(
+        base,
+        Arms(
+            settings.objectives or OBJECTIVES,
+            settings.students or ("pixelcnn_flow",),
+            estimators,
+            learning_rates=settings.learning_rates or (),
+        ),
+    )
+    sizes = settings.dimensions or ((4, 8) if base.data.size == 8 else (8, base.data.size))
+    points = tuple(arm | {SIZE: size} for size in sizes for arm in arms)
+    rates = settings.learning_rates or (3e-4, 1e-2)
+
+    def suggest(trial: optuna.Trial) -> Point:
+        point = points[trial.suggest_categorical("arm", range(len(points)))]
+        return point | {RATE: trial.suggest_float(RATE, min(rates), max(rates), log=True)}
+
+    return Question(
+        name="dimensionality",
+        fixed={},
+        axes=axes_of_points(points),
+        points=points,
+        suggest=suggest,
+        first_points=(),
+        samples={"smoke": 6, "small": 24, "paper": 40},
+        base=image_preset,
+        columns=OBJECTIVE_COLUMNS,
+        metric="classifier_fd_over_teacher",
+        ranked=False,
+        defaults={"search": "grid", "seeds": 1 if settings.preset == "smoke" else 3},
+    )
+
+
+def gaussian_question(settings: DimensionalitySettings) -> Question:
+    """Linear students of Gaussian teachers."""
+    if settings.students:
+        raise ConfigError(
+            f"students: {settings.students} belong to the image task; give --task image"
+        )
     axes = axes_of(settings)
     rates = axes.get(RATE, (3e-4, 0.3))
 

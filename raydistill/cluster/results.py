@@ -133,7 +133,13 @@ def _print_importances(console: Console, found: tuple[Importance, ...]) -> None:
 def _axes(plan: Plan) -> list[str]:
     """The dotted fields in which the sweep's trials differ."""
     many = plan.what["seeds"] > 1 and not plan.replicated
-    varied = [axis for axis, values in plan.question.axes.items() if len(values) > 1]
+    points, axes = plan.question.points, {**plan.question.axes, **plan.varied}
+    varied = [
+        axis
+        for axis, values in axes.items()
+        # Some cells of a design may leave a choice to the base trial.
+        if len(values) > 1 or (axis.endswith("kind") and any(axis not in p for p in points))
+    ]
     return [*varied, *(["seed"] if many else [])]
 
 

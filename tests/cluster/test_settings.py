@@ -6,6 +6,7 @@ from itertools import pairwise
 import optuna
 import pytest
 
+from raydistill.cluster.arms import OBJECTIVES
 from raydistill.cluster.needs import asset_configs
 from raydistill.cluster.settings import make_plan, saved_settings, settle
 from raydistill.config import ConfigError
@@ -141,7 +142,7 @@ def test_assets_are_needed_once_a_teacher_and_a_kind_of_pairs():
     assert [c.objective.kind for c in both] == ["x_reconstruction", "oracle"]
 
 
-@pytest.mark.parametrize("name", ["loss_type", "l1_l2_mix", "full_search"])
+@pytest.mark.parametrize("name", ["loss_type", "l1_l2_mix", "full_search", "dimensionality"])
 @pytest.mark.parametrize("search", ["grid", "optuna"])
 @pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
 def test_every_image_sweep_has_a_valid_plan_of_both_kinds(name, search, preset):
@@ -149,7 +150,8 @@ def test_every_image_sweep_has_a_valid_plan_of_both_kinds(name, search, preset):
     kind = next(
         v for k, v in vars(script).items() if k.endswith("Settings") and k != "SweepSettings"
     )
-    settings = kind(preset=preset, search=search, seeds=1)
+    options = {"task": "image"} if name == "dimensionality" else {}
+    settings = kind(preset=preset, search=search, seeds=1, **options)
     question = script.question(settings)
     made = make_plan(question, settle(settings, None, question.defaults))
     study = optuna.create_study(directions=["minimize"] * len(question.metrics))
@@ -162,9 +164,25 @@ def test_every_image_sweep_has_a_valid_plan_of_both_kinds(name, search, preset):
 
 def test_a_student_without_density_is_not_crossed_with_reverse_kl():
     script = load_script("loss_type")
-    points = script.cells(script.LossTypeSettings())
+    points = script.question(script.LossTypeSettings()).points
     flows = [p["objective.kind"] for p in points if p.get("student.kind") == "pixelcnn_flow"]
-    assert flows == list(script.OBJECTIVES)
+    assert tuple(flows) == OBJECTIVES
     assert len(points) == 7
     with pytest.raises(ConfigError, match=r"students: .*no flow"):
-        script.cells(script.LossTypeSettings(students=("resnet",), objectives=("reverse_kl",)))
+        script.question(script.LossTypeSettings(students=("resnet",), objectives=("reverse_kl",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "image", "conditions": (3.0,)}, ("conditions", "3.0", "gaussian task")),
+        ({"task": "image", "estimators": ("exact",)}, ("estimators", "'exact'", "plain or path")),
+        ({"students": ("resnet",)}, ("students", "'resnet'", "--task image")),
+    ],
+)
+def test_options_of_the_other_task_are_refused(changes, words):
+    script = load_script("dimensionality")
+    with pytest.raises(ConfigError) as refusal:
+        script.question(script.DimensionalitySettings(**changes))
+    for word in words:
+        assert word in str(refusal.value)
