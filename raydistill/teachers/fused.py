@@ -102,6 +102,7 @@ class _Decoder:
             scalar.kind,
             scalar.num_params,
             constants,
+            scalar.moved,
             first,
             stop,
         )
@@ -137,7 +138,7 @@ def decode_fused(network: PixelCNNNetwork, given: Tensor, scalar: ScalarMap) -> 
     Returns:
         The results, (B, C, H, W).
     """
-    given = given.detach()
+    given = scalar.prepare(given.detach())
     batch, channels, side, _ = given.shape
     result = torch.empty_like(given, memory_format=torch.contiguous_format)
     if not batch:

@@ -112,6 +112,7 @@ def _draw(
     kind: int,
     num_params: int,
     constants: Any,
+    moved: Any,
 ) -> None:
     """Every example's pixel from the network's output there and `given` (B, C)."""
     channels = layout.in_channels
@@ -122,9 +123,11 @@ def _draw(
         shifts = params + channels * num_params
         for channel in range(channels):
             for earlier in range(channel):
-                arena[params] += arena[shifts + earlier] * arena[pixel + earlier]
+                by = arena[shifts + earlier] * arena[pixel + earlier]
+                for place in range(params + moved[0], params + moved[0] + moved[1]):
+                    arena[place] += by
             arena[pixel + channel] = apply_scalar_map(
-                kind, arena, params, given[example, channel], constants
+                kind, arena, params, num_params, given[example, channel], constants
             )
             params += num_params
             shifts += channel
@@ -140,6 +143,7 @@ def _compile(stamp: int) -> Any:
         kind: int,
         num_params: int,
         constants: Any,
+        moved: Any,
         first: int,
         stop: int,
     ) -> None:
@@ -151,7 +155,7 @@ def _compile(stamp: int) -> Any:
             arena: weights and rows.
             table, programs, layout: the plan's.
             given: what the scalar map is applied to, (pixels, B, C).
-            kind, num_params, constants: the scalar map's.
+            kind, num_params, constants, moved: the scalar map's.
             first, stop: indices of pixels.
         """
         if stamp < 0:
@@ -168,7 +172,7 @@ def _compile(stamp: int) -> Any:
             for step in range(program[level, 0], program[level, 1]):
                 _run(arena, table, step, row, column, layout.scratch)
             if kind != NONE:
-                _draw(arena, layout, given[pixel], row, column, kind, num_params, constants)
+                _draw(arena, layout, given[pixel], row, column, kind, num_params, constants, moved)
 
     try:
         return njit(nogil=True, cache=True)(visit)

@@ -16,6 +16,7 @@ from numba import njit
 from torch import Tensor
 
 from raydistill.conditionals import GaussianConditional
+from raydistill.conditionals.priors import NORMAL
 from raydistill.teachers import fused, pixelcnn
 from raydistill.teachers.fused import decode_fused, run_fused
 from raydistill.teachers.fused_memory import Size
@@ -23,7 +24,7 @@ from raydistill.teachers.fused_plan import make_plan
 from raydistill.teachers.fused_scalars import scalar_map
 from raydistill.teachers.fused_table import FIELDS, GATE, WINDOWS_FROM, Step
 from raydistill.teachers.fused_vector import VECTOR_BYTES, elus, gate
-from raydistill.teachers.pixelcnn import PixelCNNTeacher
+from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from tests.helpers import normal, tiny_teacher
 
@@ -96,6 +97,47 @@ def test_conditional_that_the_kernel_does_not_know(shape: tuple[int, int, int]) 
     z = normal(3, *shape)
     expected = teacher.decode(z, "sequential")
     torch.testing.assert_close(teacher.decode(z), expected, rtol=0.0, atol=1e-10)
+
+
+FUSED: dict[str, dict[str, Any]] = {
+    "logistic mixture": {"kind": "logistic_mixture", "components": 3},
+    "uniform z": {"kind": "logistic_mixture", "components": 4, "prior": "uniform"},
+    "one logistic": {"kind": "logistic_mixture", "components": 1, "min_log_scale": -1.0},
+    "sigmoidal flow": {"kind": "sigmoidal_flow", "units": 3},
+    "categorical": {"kind": "categorical", "levels": 17},
+    "categorical, uniform z": {"kind": "categorical", "levels": 6, "prior": "uniform"},
+}
+
+
+CASES = [
+    (name, shape)
+    for name, conditional in FUSED.items()
+    for shape in ((1, 8, 8), (3, 4, 4))
+    if shape[0] == 1 or conditional["kind"] != "categorical"  # which models grey images alone
+]
+
+
+@pytest.mark.parametrize(("name", "shape"), CASES, ids=str)
+def test_every_conditional_decodes_in_the_kernel(name: str, shape: tuple[int, int, int]) -> None:
+    config = {"kind": "pixelcnn", "channels": 6, "blocks": 1, "stages": 2}
+    model = PixelCNNConfig.model_validate(config | {"conditional": FUSED[name]})
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        teacher = model.build(shape, centre=-1.0, spread=2.0).double()
+        for parameter in teacher.parameters():
+            parameter.data += 0.15 * torch.randn_like(parameter)
+    assert scalar_map(teacher.conditional, "from_noise") is not None
+    assert scalar_map(teacher.conditional, "to_noise") is None
+    # The prior's tails too, where an inverse is hardest.
+    z = teacher.sample_prior(40, torch.Generator().manual_seed(1)).double()
+    if teacher.conditional.prior is NORMAL:
+        z[0, 0, 0, :3] = torch.tensor([-5.0, 5.0, 0.0])
+    x = teacher.decode(z)
+    torch.testing.assert_close(x, teacher.decode(z, "sequential"), rtol=0.0, atol=1e-7)
+    torch.testing.assert_close(teacher.encode(x).z, z, rtol=0.0, atol=1e-6)
+    single = teacher.float()
+    codes = single.encode(single.decode(z[1:].float())).z.detach()
+    assert float((codes - z[1:]).abs().median()) < 1e-5
 
 
 def test_bounded_log_scale_is_bounded_in_the_kernel() -> None:
