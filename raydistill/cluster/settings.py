@@ -6,7 +6,7 @@ import difflib
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import optuna
@@ -97,7 +97,7 @@ class Question:
         base: from preset and data set to the trial that points are put into.
         columns: of the ranked table.
         defaults: of settings that are left out, where they differ from everyone's.
-        metric: validation metric to minimise.
+        metric: validation metric to minimise; by default the headline of its trials.
         ranked: whether the trials of a design compete; otherwise its table is in its own order.
         parent: name of the sweep that this one is a stage of, for the command that resumes it.
     """
@@ -110,7 +110,7 @@ class Question:
     suggest: Callable[[optuna.Trial], Point]
     first_points: tuple[Point, ...]
     samples: dict[str, int]
-    metric: str = "classifier_fd"
+    metric: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
     ranked: bool = True
@@ -241,6 +241,7 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
     base = with_fields(base, question.fixed | seeding)
     base = with_fields(base, dict(_assignment(text) for text in what["set"]))
     what = what | {"dataset": base.dataset}
+    question = _measured(question, base)
     if what["search"] == "grid":
         if what["num_samples"] is not None:
             raise ConfigError(
@@ -265,6 +266,23 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
     for point in corners:
         plan.trial(point)
     return plan
+
+
+def _measured(question: Question, base: TrialConfig) -> Question:
+    """The question with its metric settled, and the columns that its trials will have.
+
+    Raises:
+        ConfigError: the trials will not measure what the sweep ranks by.
+    """
+    metric = question.metric or base.headline
+    problem = base.why_unmeasured(metric, "validation")
+    if problem:
+        raise ConfigError(problem)
+    columns = tuple(c for c in question.columns if not base.why_unmeasured(c.metric, c.split))
+    if columns != question.columns and metric not in {c.metric for c in columns}:
+        ranked = (Column(split, metric, split, ".4g") for split in ("validation", "test"))
+        columns = (*ranked, *columns)
+    return replace(question, metric=metric, columns=columns)
 
 
 def with_fields(config: TrialConfig, values: Point) -> TrialConfig:

@@ -105,3 +105,34 @@ def test_a_sweep_of_another_question_or_a_damaged_one_is_not_resumed():
         saved_settings(text, "loss_type")
     with pytest.raises(ConfigError, match="damaged"):
         saved_settings(text[: len(text) // 2], "noise_injection")
+
+
+def test_a_sweep_ranks_by_what_its_trials_measure():
+    """The headline by default; columns that need a classifier go where there is none."""
+    assert plan().question.metric == "classifier_fd"
+    assert plan().question.columns == noise_injection.question(SETTINGS).columns
+    made = plan(dataset="photographs")
+    assert made.question.metric == "pixel_fd"
+    shown = [(column.metric, column.split) for column in made.question.columns]
+    assert shown[:2] == [("pixel_fd", "validation"), ("pixel_fd", "test")]
+    assert ("sharpness_ratio", "test") in shown
+    assert not any("classifier" in metric or "class" in metric for metric, _ in shown)
+
+
+@pytest.mark.parametrize(
+    ("metric", "dataset", "words"),
+    [
+        ("classifier_fd", "photographs", "metric: 'classifier_fd' needs a classifier"),
+        ("coverage", None, "metric: 'coverage' is measured on the test split alone"),
+    ],
+)
+def test_a_metric_that_trials_lack_is_refused_before_work(metric, dataset, words):
+    settings = replace(SETTINGS, dataset=dataset)
+    question = replace(noise_injection.question(settings), metric=metric)
+    with pytest.raises(ConfigError, match=words):
+        make_plan(question, settle(settings, None))
+
+
+def test_a_classifier_for_data_without_classes_is_refused_before_work():
+    with pytest.raises(ConfigError, match=r"^evaluation\.classifier: .*give null"):
+        plan(dataset="photographs", set=('evaluation.classifier={"width": 8}',))
