@@ -87,12 +87,10 @@ class TrialConfig(FrozenConfig, ABC):
 
     Attributes:
         shared_fields: what the trials of a sweep agree in that can share one task object.
-        headline: the metric that a line of progress shows.
         needs_assets: whether something is trained or built before the first trial.
     """
 
     shared_fields: ClassVar[frozenset[str]]
-    headline: ClassVar[str]
     needs_assets: ClassVar[bool] = True
 
     task: str
@@ -125,6 +123,15 @@ class TrialConfig(FrozenConfig, ABC):
     @abstractmethod
     def describe(self) -> str:
         """The data, or what stands for it, in a few words."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The metric that a line of progress shows, and that a sweep ranks by unless it says so."""
+
+    def why_unmeasured(self, metric: str, split: str) -> str:
+        """Why a trial will not have a metric on a split, and the remedy; empty if it may."""
+        return ""
 
     @abstractmethod
     def make_task(

@@ -14,13 +14,22 @@ ENLARGED = 4
 
 
 def grid(images: Tensor) -> Tensor:
-    """Tile images (N, C, H, W) in [0, 1] row by row with white lines between: (C, H', W')."""
+    """Tile images in [0, 1] with white lines between: (C, H', W').
+
+    Args:
+        images: (N, C, H, W), laid out row by row in COLUMNS columns; or (rows, columns, C, H, W),
+            laid out as they are.
+    """
+    columns = COLUMNS
+    if images.ndim == 5:
+        columns = images.shape[1]
+        images = images.flatten(0, 1)
     count, depth, height, width = images.shape
-    rows = -(-count // COLUMNS)
-    blank = images.new_ones(rows * COLUMNS, depth, height + 1, width + 1)
+    rows = -(-count // columns)
+    blank = images.new_ones(rows * columns, depth, height + 1, width + 1)
     blank[:count, :, 1:, 1:] = images
-    tiled = blank.view(rows, COLUMNS, depth, height + 1, width + 1).permute(2, 0, 3, 1, 4)
-    tiled = tiled.reshape(depth, rows * (height + 1), COLUMNS * (width + 1))
+    tiled = blank.view(rows, columns, depth, height + 1, width + 1).permute(2, 0, 3, 1, 4)
+    tiled = tiled.reshape(depth, rows * (height + 1), columns * (width + 1))
     return torch.nn.functional.pad(tiled, (0, 1, 0, 1), value=1.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from raydistill.config import ConfigError, parse_trial
-from raydistill.data.images import DATA_SETS
+from raydistill.data.images import DATA_SETS, has_classes
 from raydistill.tasks.gaussian_config import GaussianTrial
 from raydistill.tasks.image_config import ImageTrial
 from raydistill.teachers.pixelcnn import PixelCNNConfig
@@ -27,7 +27,10 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
         ConfigError: the data set is unknown.
     """
     builders = {"smoke": _smoke, "small": _small, "paper": _paper}
-    trial = parse_trial({"task": "image", **builders[preset](dataset)})
+    values = builders[preset](dataset)
+    if not has_classes(values["data"]["name"]):
+        values["evaluation"] = values.get("evaluation", {}) | {"classifier": None}
+    trial = parse_trial({"task": "image", **values})
     assert isinstance(trial, ImageTrial)
     return trial
 
@@ -83,7 +86,12 @@ def _smoke(dataset: str | None) -> Values:
         "student": {"kind": "resnet", "channels": 16, "blocks": 2, "patch": 2},
         "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
         "pairs": {"data_copies": 2, "oracle_count": 500},
-        "evaluation": {"samples": 200, "draws": 2, "classifier": {"width": 8, "updates": 100}},
+        "evaluation": {
+            "samples": 200,
+            "draws": 2,
+            "classifier": {"width": 8, "updates": 100},
+            "norm_draws": 20,
+        },
     }
 
 

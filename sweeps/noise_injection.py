@@ -2,6 +2,8 @@
 
 python sweeps/noise_injection.py                          # a search, minutes on a laptop
 python sweeps/noise_injection.py --search grid --seeds 3  # a balanced design, for evidence
+python sweeps/noise_injection.py --search grid --seeds 3 --vary data.train_count=null,500
+python sweeps/noise_injection.py --noise-variances 0 0.5  # the paper's N(0, 0.5) as a variance
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import tyro
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import IMAGE_COLUMNS
+from raydistill.config import ConfigError
 from raydistill.presets import image_preset
 
 NOISE, L1 = "objective.noise_level", "objective.l1_weight"
+SCALES = "evaluation.prior_scales"
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,43 @@ class NoiseInjectionSettings(SweepSettings):
 
     Attributes:
         noise_levels: standard deviations of the noise: the grid's values, the search's range.
+        noise_variances: the same as variances, in place of --noise-levels.
         l1_weights: weights of l1 against l2: the grid's values, the search's range.
     """
 
     noise_levels: tuple[float, ...] | None = None
+    noise_variances: tuple[float, ...] | None = None
     l1_weights: tuple[float, ...] | None = None
+
+
+def levels_of(settings: NoiseInjectionSettings) -> tuple[float, ...]:
+    """The noise levels, however they were given."""
+    if settings.noise_variances is None:
+        return tuple(settings.noise_levels or (0.0, 0.25, 0.5, 0.75))
+    if settings.noise_levels is not None:
+        raise ConfigError(
+            f"noise_variances: {settings.noise_variances} contradicts --noise-levels "
+            f"{settings.noise_levels}; give one of the two"
+        )
+    if min(settings.noise_variances) < 0.0:
+        raise ConfigError(
+            f"noise_variances: {min(settings.noise_variances)} is not allowed; give at least 0"
+        )
+    return tuple(round(variance**0.5, 6) for variance in settings.noise_variances)
+
+
+def contractions(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """The scales of z that contract it as a student that was trained with noise sees it.
+
+    A student without noise is judged there too: what it gains is not the noise's.
+    """
+    found = {round(1.0 / (1.0 + level**2) ** 0.5, 4) for level in levels if 0.0 < level <= 3.0}
+    return tuple(sorted(found, reverse=True))
 
 
 def question(settings: NoiseInjectionSettings) -> Question:
     """The sweep's question with the ranges of its settings."""
-    noise = tuple(settings.noise_levels or (0.0, 0.25, 0.5, 0.75))
+    noise = levels_of(settings)
     l1 = tuple(settings.l1_weights or (0.0, 0.5, 1.0))
     low, high = min(noise), max(noise)
 
@@ -51,7 +82,7 @@ def question(settings: NoiseInjectionSettings) -> Question:
     )
     return Question(
         name="noise_injection",
-        fixed={"objective.kind": "x_reconstruction"},
+        fixed={"objective.kind": "x_reconstruction", SCALES: contractions(noise)},
         axes={NOISE: noise, L1: l1},
         suggest=suggest,
         first_points=first,

@@ -151,6 +151,31 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "0",
         "greater than or equal to 1",
     ),
+    (
+        {"evaluation": {"prior_scales": [0.8, 0.0]}},
+        "evaluation.prior_scales.1",
+        "0.0",
+        "greater than 0",
+    ),
+    (
+        {
+            "evaluation": {"prior_scales": [0.8]},
+            "teacher": {"model": {"kind": "pixelcnn", "conditional": UNIFORM}},
+        },
+        "evaluation.prior_scales",
+        "(0.8,)",
+        "'normal'",
+    ),
+    (
+        {
+            "data": {"name": "photographs", "size": 8},
+            "student": {"kind": "resnet", "patch": 1},
+            "evaluation": {"classifier": {}},
+        },
+        "evaluation.classifier",
+        "'photographs'",
+        "give null, and rank by pixel_fd",
+    ),
     ({"teacher": {"threads": 0}}, "teacher.threads", "0", "greater than or equal to 1"),
     (
         {"teacher": {"model": {"kind": "pixelcnn", "channels": 0}}},
@@ -245,3 +270,37 @@ def test_json_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_trial_json(text)
     assert "\n" not in str(caught.value)
+
+
+COLOUR = {"data": {"name": "photographs", "size": 8}, "student": {"kind": "resnet", "patch": 1}}
+
+
+@pytest.mark.parametrize("extra", [{}, {"evaluation": {"samples": 30}}], ids=str)
+def test_data_without_classes_is_judged_without_a_classifier(extra: dict[str, Any]) -> None:
+    """Unless somebody asks for one; and the file that it saves says so."""
+    trial = parse_trial(COLOUR | extra)
+    assert isinstance(trial, ImageTrial)
+    assert trial.evaluation.classifier is None
+    assert trial.headline == "pixel_fd"
+    assert parse_trial_json(trial.to_json()) == trial
+    assert ImageTrial().headline == "classifier_fd"
+    assert ImageTrial().evaluation.classifier is not None
+
+
+@pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
+def test_every_preset_takes_data_without_classes(preset: Preset) -> None:
+    values = image_preset(preset, None).model_dump(mode="json")
+    trial = parse_trial(values | COLOUR | {"evaluation": {}})
+    assert isinstance(trial, ImageTrial)
+    assert trial.evaluation.classifier is None
+
+
+def test_a_metric_that_will_not_be_measured_says_why() -> None:
+    seen, blind = ImageTrial(), parse_trial(COLOUR)
+    for name in ("classifier_fd", "classifier_fd_matched", "top_class_share"):
+        assert seen.why_unmeasured(name, "validation") == ""
+        assert blind.why_unmeasured(name, "test").startswith(f"metric: {name!r} needs a classifier")
+    for trial in (seen, blind):
+        assert trial.why_unmeasured("pixel_fd", "validation") == ""
+        assert trial.why_unmeasured("copied_share", "test") == ""
+        assert "test split alone" in trial.why_unmeasured("copied_share", "validation")

@@ -38,6 +38,17 @@ def test_grid_places_images_row_by_row_between_white_lines(count: int, depth: in
         assert bool((tiled[:, :, column * (width + 1)] == 1.0).all())
 
 
+def test_images_that_have_places_keep_them() -> None:
+    images = torch.rand(2, 11, 1, 3, 4)
+    tiled = grid(images)
+    assert tiled.shape == (1, 2 * 4 + 1, 11 * 5 + 1)
+    for row in range(2):
+        for column in range(11):
+            top, left = 1 + 4 * row, 1 + 5 * column
+            cell = tiled[:, top : top + 3, left : left + 4]
+            assert torch.equal(cell, images[row, column])
+
+
 def test_png_of_grey_levels() -> None:
     picture = torch.arange(256.0).view(1, 16, 16) / 255.0
     read = opened(png(picture))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import optuna
@@ -100,7 +100,7 @@ class Question:
         base: from preset and data set to the trial that points are put into.
         columns: of the ranked table.
         defaults: of settings that are left out, where they differ from everyone's.
-        metric: validation metric to minimise, and to rank by.
+        metric: validation metric to minimise and to rank by; by default the headline of its trials.
         beside: further validation metrics to minimise; the search is then for a Pareto front.
         ranked: whether the trials of a design compete; otherwise its table is in its own order.
         parent: name of the sweep that this one is a stage of, for the command that resumes it.
@@ -114,7 +114,7 @@ class Question:
     suggest: Callable[[optuna.Trial], Point]
     first_points: tuple[Point, ...]
     samples: dict[str, int]
-    metric: str = "classifier_fd"
+    metric: str = ""
     beside: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
@@ -258,6 +258,7 @@ def make_plan(question: Question, what: dict[str, Any]) -> Plan:
     base = with_fields(base, question.fixed | seeding)
     base = with_fields(base, dict(assignment(text) for text in what["set"]))
     what = what | {"dataset": base.dataset}
+    question = _measured(question, base)
     varied = dict(axis(text) for text in what.get("vary", ()))
     for name in varied:
         if name in question.axes:
@@ -300,6 +301,25 @@ def queued_point(trial: optuna.Trial | optuna.trial.FrozenTrial) -> Point:
     else:
         attributes = trial.storage.get_trial_system_attrs(trial._trial_id)
     return dict(attributes.get("fixed_params", {}))
+
+
+def _measured(question: Question, base: TrialConfig) -> Question:
+    """The question with its metric settled, and the columns that its trials will have.
+
+    Raises:
+        ConfigError: the trials will not measure what the sweep ranks by.
+    """
+    question = replace(question, metric=question.metric or base.headline)
+    metric = question.metric
+    for asked in question.metrics:
+        problem = base.why_unmeasured(asked, "validation")
+        if problem:
+            raise ConfigError(problem)
+    columns = tuple(c for c in question.columns if not base.why_unmeasured(c.metric, c.split))
+    if columns != question.columns and metric not in {c.metric for c in columns}:
+        ranked = (Column(split, metric, split, ".4g") for split in ("validation", "test"))
+        columns = (*ranked, *columns)
+    return replace(question, columns=columns)
 
 
 def _product(axes: Axes) -> tuple[Point, ...]:

@@ -146,7 +146,7 @@ def run_sweep(
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
     with _only_driver(folder, name):
         folder.write(SWEEP_FILE, plan.to_json().encode())
-        place = TrialPlace(folder, Store(root.child("store")), resources, question.metrics)
+        place = TrialPlace(folder, Store(root.child("store")), resources, plan.question.metrics)
         found, resumed_by = True, question.parent or name
         if plan.base.needs_assets:
             try:

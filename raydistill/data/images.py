@@ -90,12 +90,15 @@ class DataSource:
         side: height and width of the original images.
         channels: colour channels.
         largest: side up to which images are framed in black; None for none beyond their own.
+        has_classes: whether labels say what an image shows. Where they only say what it was cut
+            from, no classifier is trained on them.
     """
 
     load: Callable[[str | None], RawImages]
     side: int
     channels: int = 1
     largest: int | None = None
+    has_classes: bool = True
 
 
 def load_images(name: str, size: int, root: str | None = None) -> ImageData:
@@ -171,6 +174,11 @@ def check_images(name: str, size: int) -> tuple[int, int, int]:
     return source.channels, size, size
 
 
+def has_classes(name: str) -> bool:
+    """Whether labels of a data set say what its images show; True for a name that is unknown."""
+    return name not in DATA_SETS or DATA_SETS[name].has_classes
+
+
 def _digits(root: str | None) -> RawImages:
     from sklearn.datasets import load_digits
 
@@ -190,6 +198,6 @@ DATA_SETS = {
     "mnist-sample": DataSource(_mnist_sample, side=28, largest=32),
     "fashion-mnist": DataSource(load_fashion_mnist, side=28, largest=32),
     "mnist": DataSource(load_mnist, side=28, largest=32),
-    "photographs": DataSource(load_photographs, side=32, channels=3),
+    "photographs": DataSource(load_photographs, side=32, channels=3, has_classes=False),
     "cifar-10": DataSource(load_cifar10, side=32, channels=3),
 }

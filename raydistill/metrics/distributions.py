@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, stats
@@ -9,26 +12,85 @@ from scipy import linalg, stats
 Array = NDArray[np.float64]
 
 
-def frechet_distance(a: Array, b: Array) -> float:
+@dataclass(frozen=True)
+class GaussianFit:
+    """A Gaussian fitted to a set; the costly part of a Frechet distance, worth keeping.
+
+    Attributes:
+        mean: (D,).
+        deviations: points less their mean, over sqrt(N - 1): their Gram matrix is the covariance.
+    """
+
+    mean: Array
+    deviations: Array
+
+    @cached_property
+    def covariance(self) -> Array:
+        """(D, D)."""
+        result: Array = self.deviations.T @ self.deviations
+        return result
+
+    @cached_property
+    def root(self) -> Array:
+        """The symmetric root of the covariance, (D, D)."""
+        values, vectors = linalg.eigh(self.covariance)
+        result: Array = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+        return result
+
+    @property
+    def trace(self) -> float:
+        """Of the covariance."""
+        return float(np.square(self.deviations).sum())
+
+
+def fit_gaussian(points: Array) -> GaussianFit:
+    """Sample mean and covariance of points (N, D), N >= 2."""
+    mean = points.mean(0)
+    return GaussianFit(mean, (points - mean) / np.sqrt(len(points) - 1.0))
+
+
+def frechet_distance(a: Array | GaussianFit, b: Array | GaussianFit) -> float:
     """Squared Frechet (2-Wasserstein) distance between Gaussians fitted to two feature sets.
 
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau, 1982; Heusel et al., 2017).
-    The trace of the root is that of (A^(1/2) B A^(1/2))^(1/2), which is symmetric.
+    The trace of the root is that of (B^(1/2) A B^(1/2))^(1/2), which is symmetric; with fewer
+    points than dimensions it is that of a matrix between the points, which is smaller.
 
     Args:
-        a, b: features, (N, D) and (M, D) with N, M >= 2.
+        a, b: features, (N, D) and (M, D) with N, M >= 2, or what was fitted to them; a fit that is
+            used again belongs in b, whose root is kept.
     """
-    mean_a, mean_b = a.mean(0), b.mean(0)
-    cov_a, cov_b = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
-    values, vectors = linalg.eigh(cov_a)
-    root_a = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-    cross = linalg.eigvalsh(root_a @ cov_b @ root_a)
-    trace_root = np.sqrt(np.clip(cross, 0.0, None)).sum()
-    gap = mean_a - mean_b
-    return float(gap @ gap + np.trace(cov_a) + np.trace(cov_b) - 2.0 * trace_root)
+    a = a if isinstance(a, GaussianFit) else fit_gaussian(a)
+    b = b if isinstance(b, GaussianFit) else fit_gaussian(b)
+    if len(a.mean) <= min(len(a.deviations), len(b.deviations)):
+        square = b.root @ a.covariance @ b.root
+    else:
+        between = a.deviations @ b.deviations.T
+        wide = between.shape[0] < between.shape[1]
+        square = between @ between.T if wide else between.T @ between
+    trace_root = np.sqrt(np.clip(linalg.eigvalsh(square), 0.0, None)).sum()
+    gap = a.mean - b.mean
+    return float(gap @ gap + a.trace + b.trace - 2.0 * trace_root)
 
 
 def ks_statistic(a: Array, b: Array) -> float:
     """Two-sample Kolmogorov-Smirnov statistic in [0, 1]; non-finite values count as extreme."""
-    clean = [np.nan_to_num(v, nan=-1e30, posinf=1e30, neginf=-1e30) for v in (a, b)]
-    return float(stats.ks_2samp(*clean).statistic)
+    return float(stats.ks_2samp(_finite(a), _finite(b)).statistic)
+
+
+def wasserstein_distance(a: Array, b: Array) -> float:
+    """1-Wasserstein distance of numbers (N,) and (M,), in their unit; non-finite ones are extreme.
+
+    Extreme is 1e30, so that the distance is then absurdly large rather than undefined.
+    """
+    return float(stats.wasserstein_distance(_finite(a), _finite(b)))
+
+
+def median_shift(a: Array, b: Array) -> float:
+    """Median of a less that of b, in standard deviations of b; b has at least 2 finite values."""
+    spread = b[np.isfinite(b)].std(ddof=1)
+    return float((np.median(_finite(a)) - np.median(_finite(b))) / spread)
+
+
+def _finite(values: Array) -> Array:
+    return np.nan_to_num(values, nan=-1e30, posinf=1e30, neginf=-1e30)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from raydistill.data.images import ImageSplit
 from raydistill.data.logit import bits_per_dimension, dequantise, to_logit
+from raydistill.metrics.distributions import (
+    Array,
+    ks_statistic,
+    median_shift,
+    wasserstein_distance,
+)
 from raydistill.seeding import generator
 
 
@@ -33,6 +40,28 @@ def logits_of(split: ImageSplit, levels: int, device: torch.device, *key: str | 
     """A split dequantised with the randomness of a key, as logits (N, C, H, W) on a device."""
     values = split.values.to(device)
     return to_logit(dequantise(values, levels, generator(device, "dequantise", *key)))
+
+
+def compare_log_probs(samples: Tensor, own: Tensor, dimension: int) -> dict[str, float]:
+    """log p_T of samples beside that of the teacher's own, the paper's Figure 2 in numbers.
+
+    Args:
+        samples, own: nats, (N,) and (M,).
+        dimension: of an example.
+
+    Returns:
+        `ks_log_prob`; `wasserstein_log_prob` in nats a dimension; `log_prob_shift`, the difference
+        of medians over the standard deviation of the teacher's; `median_log_prob` of the samples,
+        nats.
+    """
+    a: Array = samples.double().cpu().numpy()
+    b: Array = own.double().cpu().numpy()
+    return {
+        "ks_log_prob": ks_statistic(a, b),
+        "wasserstein_log_prob": wasserstein_distance(a, b) / dimension,
+        "log_prob_shift": median_shift(a, b),
+        "median_log_prob": float(np.median(a)),
+    }
 
 
 class GaussianBaseline:

@@ -69,5 +69,5 @@ class Task(Protocol):
         ...
 
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
-        """Images in [0, 1], (N, C, H, W), by name."""
+        """Images in [0, 1] by name: (N, C, H, W), or (rows, columns, C, H, W) in their places."""
         ...

@@ -47,7 +47,6 @@ class GaussianTrial(TrialConfig):
     shared_fields = frozenset(
         {"task", "dimension", "teacher", "evaluation", "seed", "replicas", "precision"}
     )
-    headline = "kl_student_teacher"
     needs_assets = False
 
     task: Literal["gaussian"] = "gaussian"
@@ -93,6 +92,10 @@ class GaussianTrial(TrialConfig):
     def dtype(self) -> torch.dtype:
         """The type that `precision` names."""
         return torch.float64 if self.precision == "float64" else torch.float32
+
+    @property
+    def headline(self) -> str:
+        return "kl_student_teacher"
 
     def describe(self) -> str:
         return f"Gaussian teachers of {self.replicas} seeds"

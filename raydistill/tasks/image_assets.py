@@ -44,6 +44,7 @@ class TeacherAsset:
         info: bits/dim with baselines, encodings against the prior, training history.
         found: whether the store had it.
         threads: with which it was trained and computes what the store keeps.
+        normal_prior: whether the prior of z is N(0, I).
     """
 
     key: str
@@ -51,6 +52,7 @@ class TeacherAsset:
     info: dict[str, Any]
     found: bool
     threads: int
+    normal_prior: bool
 
 
 def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:
@@ -99,7 +101,14 @@ def get_teacher(
     teacher = _untrained(training, data)
     teacher.load_state_dict(asset.tensors)
     teacher = teacher.to(device).eval().requires_grad_(False)
-    return TeacherAsset(asset.key, teacher, asset.info, asset.found, training.threads)
+    return TeacherAsset(
+        asset.key,
+        teacher,
+        asset.info,
+        asset.found,
+        training.threads,
+        training.model.normal_prior,
+    )
 
 
 @contextlib.contextmanager
@@ -171,9 +180,22 @@ def train_teacher(
     return TrainedTeacher(likelihood.trained, history)
 
 
+@dataclass(frozen=True)
+class ClassifierAsset:
+    """A trained, frozen classifier.
+
+    Attributes:
+        classifier: on its device.
+        test_accuracy: share of test images whose class it predicts.
+    """
+
+    classifier: ConvClassifier
+    test_accuracy: float
+
+
 def get_classifier(
     config: ClassifierConfig, data: ImageData, store: Store, device: torch.device
-) -> ConvClassifier:
+) -> ClassifierAsset:
     """The classifier behind the image metrics; its test accuracy is stored beside it."""
 
     def build(work: Storage) -> Built:
@@ -190,7 +212,8 @@ def get_classifier(
     asset = store.get_or_build("classifiers", recipe, build)
     classifier = ConvClassifier(config, data.image_shape, data.classes)
     classifier.load_state_dict(asset.tensors)
-    return classifier.to(device).eval().requires_grad_(False)
+    classifier = classifier.to(device).eval().requires_grad_(False)
+    return ClassifierAsset(classifier, asset.info["test_accuracy"])
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from raydistill.config import BudgetConfig, OptimiserConfig, TrialConfig
 from raydistill.config_base import FrozenConfig
-from raydistill.data.images import ImageData, check_images, load_images
+from raydistill.data.images import ImageData, check_images, has_classes, load_images
 from raydistill.metrics.classifier import ClassifierConfig
+from raydistill.metrics.norms import FEW_RADII
 from raydistill.registry import resolve_student, resolve_teacher
 from raydistill.students.base import StudentConfig
 from raydistill.teachers.base import TeacherConfig
@@ -21,6 +22,44 @@ if TYPE_CHECKING:
     from raydistill.store import Store
     from raydistill.tasks.base import Task
     from raydistill.training import Progress, Workers
+
+
+CLASSIFIER_METRICS = frozenset(
+    {
+        "classifier_fd",
+        "classifier_fd_sd",
+        "classifier_fd_over_teacher",
+        "classifier_fd_reconstruction",
+        "classifier_mmd",
+        "top_class_share",
+        "class_entropy",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
+    }
+)
+"""What needs a classifier."""
+
+TEST_METRICS = frozenset(
+    {
+        "classifier_mmd",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "pixel_mmd",
+        "pixel_coverage",
+        "pixel_recall",
+        "different_bins",
+        "high_frequency_ratio",
+        "nearest_train_ratio",
+        "copied_share",
+        *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
+    }
+)
+"""What is measured once, on the test split: too dear for every evaluation."""
 
 
 class DataConfig(FrozenConfig):
@@ -102,19 +141,25 @@ class EvaluationConfig(FrozenConfig):
     Attributes:
         samples: prior samples a draw.
         draws: independent draws; figures are their mean, their spread is reported as `_sd`.
-        classifier: whose features carry the Frechet distance.
+        classifier: whose features and predictions carry all metrics of `CLASSIFIER_METRICS`; None
+            leaves them out, as for data without classes it must.
+        prior_scales: further standard deviations of z at which samples are judged on the test
+            split, for example 1/sqrt(1 + noise_level^2), which contracts z for a student without
+            noise as much as noise does for one that is sampled at 1.
+        norm_draws: prior draws that the teacher decodes at each norm of Figure 5; 0 for none.
     """
 
     samples: int = Field(default=1000, ge=20)
     draws: int = Field(default=3, ge=2)
-    classifier: ClassifierConfig = ClassifierConfig()
+    classifier: ClassifierConfig | None = ClassifierConfig()
+    prior_scales: tuple[Annotated[float, Field(gt=0.0, le=10.0)], ...] = ()
+    norm_draws: int = Field(default=100, ge=0)
 
 
 class ImageTrial(TrialConfig):
     """One distillation trial of the image task; defaults are the `small` preset's."""
 
     shared_fields = frozenset({"task", "data", "teacher", "pairs", "evaluation"})
-    headline = "classifier_fd"
 
     task: Literal["image"] = "image"
     data: DataConfig = DataConfig()
@@ -124,6 +169,52 @@ class ImageTrial(TrialConfig):
     )
     pairs: PairConfig = PairConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_classes(cls, values: Any) -> Any:
+        """A classifier that nobody has asked for is left out where it cannot be."""
+        if not isinstance(values, dict):
+            return values
+        data, evaluation = values.get("data"), values.get("evaluation", {})
+        name = data.get("name") if isinstance(data, dict) else getattr(data, "name", None)
+        if isinstance(evaluation, dict) and isinstance(name, str) and not has_classes(name):
+            values = values | {"evaluation": {"classifier": None} | evaluation}
+        return values
+
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        wanted = self.evaluation
+        if wanted.classifier is not None and not has_classes(self.data.name):
+            raise ValueError(
+                f"evaluation.classifier: {wanted.classifier.kind!r} needs classes, and the labels "
+                f"of {self.data.name!r} are none; give null, and rank by pixel_fd"
+            )
+        if wanted.prior_scales and not self.teacher_model.normal_prior:
+            raise ValueError(
+                f"evaluation.prior_scales: {wanted.prior_scales} needs codes that are N(0, 1), and "
+                "the teacher's prior is uniform; give none, or teacher.model.conditional.prior "
+                "'normal'"
+            )
+        return self
+
+    @property
+    def headline(self) -> str:
+        return "pixel_fd" if self.evaluation.classifier is None else "classifier_fd"
+
+    def why_unmeasured(self, metric: str, split: str) -> str:
+        bare = metric.removesuffix("_matched")
+        if self.evaluation.classifier is None and bare in CLASSIFIER_METRICS:
+            return (
+                f"metric: {metric!r} needs a classifier, and evaluation.classifier is null; take "
+                "'pixel_fd', or data with classes and a classifier"
+            )
+        if split == "validation" and bare in TEST_METRICS:
+            return (
+                f"metric: {metric!r} is measured on the test split alone; take one of every "
+                "evaluation, such as 'classifier_fd' or 'pixel_fd'"
+            )
+        return ""
 
     @property
     def event_shape(self) -> tuple[int, ...]:

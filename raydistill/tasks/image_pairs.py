@@ -16,6 +16,7 @@ from torch import Tensor
 
 from raydistill.data.images import ImageData
 from raydistill.metrics.likelihood import logits_of
+from raydistill.metrics.norms import RADII, at_radii
 from raydistill.seeding import generator
 from raydistill.store import Asset, Built, Store, code_version
 from raydistill.tasks.image_assets import TeacherAsset, encode, with_threads
@@ -23,8 +24,12 @@ from raydistill.tasks.image_assets import TeacherAsset, encode, with_threads
 SHARD = 1000
 """Prior draws of one shard."""
 
-Kind = Literal["data", "oracle", "evaluation"]
-"""The training split's codes; prior draws to train on; others, never the same, to judge by."""
+NORM_SHARD = 20
+"""Prior draws of one shard of norms, each decoded at every radius."""
+
+Kind = Literal["data", "oracle", "evaluation", "norms"]
+"""The training split's codes; prior draws to train on; others, never the same, to judge by; and
+others still, each at every norm of Figure 5."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Shard:
 
     Attributes:
         kind: which set.
-        index: its number: of a dequantisation of the training split, or of SHARD prior draws.
+        index: its number: of a dequantisation of the training split, or of so many prior draws.
     """
 
     kind: Kind
@@ -56,17 +61,19 @@ class Pairs:
 
 def shards_of(kind: Kind, count: int) -> tuple[Shard, ...]:
     """The shards of a set: `count` dequantisations of the data, or `count` prior draws."""
-    size = 1 if kind == "data" else SHARD
+    size = {"data": 1, "norms": NORM_SHARD}.get(kind, SHARD)
     return tuple(Shard(kind, index) for index in range(math.ceil(count / size)))
 
 
 def recipe_of(shard: Shard, teacher: TeacherAsset) -> dict[str, Any]:
     """Everything that a shard is a function of."""
-    recipe = {"teacher": teacher.key, "kind": shard.kind, "shard": shard.index}
+    recipe: dict[str, Any] = {"teacher": teacher.key, "kind": shard.kind, "shard": shard.index}
     if shard.kind == "data":
         return recipe
-    code = code_version(*teacher.teacher.decoding_sources())
-    return recipe | {"size": SHARD, "code": code}
+    recipe["code"] = code_version(*teacher.teacher.decoding_sources())
+    if shard.kind == "norms":
+        return recipe | {"size": NORM_SHARD, "radii": list(RADII)}
+    return recipe | {"size": SHARD}
 
 
 def is_stored(shard: Shard, teacher: TeacherAsset, store: Store) -> bool:
@@ -88,7 +95,10 @@ def build_shard(
             codes = encode(teacher.teacher, x)
             return Built({"x": x, "z": codes.z, "log_prob": codes.log_prob}, {})
         random = generator(device, shard.kind, shard.index)
-        z = teacher.teacher.sample_prior(SHARD, random)
+        if shard.kind == "norms":
+            z = at_radii(teacher.teacher.sample_prior(NORM_SHARD, random)).flatten(0, 1)
+        else:
+            z = teacher.teacher.sample_prior(SHARD, random)
         x = teacher.teacher.decode(z)
         return Built({"x": x, "z": z, "log_prob": encode(teacher.teacher, x).log_prob}, {})
 
@@ -106,13 +116,14 @@ def get_pairs(
     """A whole set on a device, what is missing of it built here.
 
     Args:
-        kind, count: see `shards_of`; of prior draws exactly `count` are returned.
+        kind, count: see `shards_of`; of prior draws exactly `count` are returned, of norms each
+            at all radii, one draw's after another's.
         teacher, data, store, device: as for `build_shard`.
     """
     found = [
         build_shard(shard, teacher, data, store, device).tensors for shard in shards_of(kind, count)
     ]
-    wanted = None if kind == "data" else count
+    wanted = {"data": None, "norms": count * len(RADII)}.get(kind, count)
     x, z, log_prob = (
         torch.cat([tensors[name] for tensors in found])[:wanted].to(device)
         for name in ("x", "z", "log_prob")

@@ -7,7 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
-from raydistill.metrics.distributions import frechet_distance, ks_statistic
+from raydistill.metrics.distributions import (
+    fit_gaussian,
+    frechet_distance,
+    ks_statistic,
+    median_shift,
+    wasserstein_distance,
+)
 
 Array = NDArray[np.float64]
 
@@ -113,3 +119,46 @@ def test_ks_statistic_leaves_its_arguments_alone() -> None:
     ks_statistic(a, a)
     assert np.isnan(a[1])
     assert np.isinf(a[2])
+
+
+def test_a_fit_that_is_kept_gives_the_same_distance() -> None:
+    a = with_moments(MEAN, COVARIANCE)
+    b = with_moments(0 * MEAN, 4.0 * COVARIANCE, seed=1)
+    kept = fit_gaussian(b)
+    expected = frechet_distance(a, b)
+    assert frechet_distance(a, kept) == expected
+    assert frechet_distance(fit_gaussian(a), kept) == expected
+    np.testing.assert_allclose(kept.covariance, 4.0 * COVARIANCE, rtol=1e-9)
+    np.testing.assert_allclose(kept.root @ kept.root, kept.covariance, rtol=1e-9)
+    assert kept.trace == pytest.approx(4.0 * np.trace(COVARIANCE))
+
+
+@pytest.mark.parametrize(("first", "second"), [(12, 30), (30, 12), (12, 12), (30, 60)])
+def test_frechet_distance_between_points_is_that_between_covariances(
+    first: int, second: int
+) -> None:
+    """With fewer points than dimensions the root is taken between the points."""
+    random = np.random.default_rng(0)
+    a = random.standard_normal((first, 20))
+    b = random.standard_normal((second, 20)) * np.linspace(0.5, 2.0, 20) + 0.3
+    root = linalg.sqrtm(np.cov(a.T) @ np.cov(b.T) + 1e-13 * np.eye(20)).real
+    gap = a.mean(0) - b.mean(0)
+    expected = gap @ gap + np.trace(np.cov(a.T)) + np.trace(np.cov(b.T)) - 2 * np.trace(root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-4)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-4)
+
+
+def test_wasserstein_distance_and_median_shift_of_a_shift() -> None:
+    a = np.random.default_rng(0).standard_normal(500)
+    assert wasserstein_distance(a + 3.0, a) == pytest.approx(3.0)
+    assert wasserstein_distance(a, a) == 0.0
+    assert median_shift(a + 3.0, a) == pytest.approx(3.0 / a.std(ddof=1))
+    assert median_shift(5.0 * a, 5.0 * a + 1.0) == pytest.approx(-1.0 / (5.0 * a.std(ddof=1)))
+
+
+def test_what_overflowed_is_far_away() -> None:
+    a = np.linspace(0.0, 1.0, 100)
+    b = a.copy()
+    b[:60] = np.nan
+    assert 1e29 < wasserstein_distance(b, a) < np.inf
+    assert -np.inf < median_shift(b, a) < -1e29

@@ -11,7 +11,12 @@ from scipy import stats
 
 from raydistill.data.images import ImageData, ImageSplit
 from raydistill.data.logit import bits_per_dimension, dequantise, to_logit
-from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logits_of
+from raydistill.metrics.likelihood import (
+    GaussianBaseline,
+    compare_log_probs,
+    held_out_bits,
+    logits_of,
+)
 from raydistill.seeding import generator
 from tests.helpers import normal
 
@@ -96,3 +101,17 @@ def test_logits_are_a_function_of_their_key(digits: ImageData) -> None:
     levels = (torch.sigmoid(first.double()) * 17).floor()
     assert float((levels == split.values).float().mean()) > 0.999
     assert to_logit(torch.tensor(0.5)) == 0.0
+
+
+def test_likelihoods_are_compared_in_their_own_units() -> None:
+    """A shift of 6 nats in 3 dimensions is 2 nats a dimension."""
+    own = 4.0 * normal(4000)
+    found = compare_log_probs(own + 6.0, own, dimension=3)
+    assert found["wasserstein_log_prob"] == pytest.approx(2.0)
+    assert found["log_prob_shift"] == pytest.approx(6.0 / float(own.std()))
+    assert found["median_log_prob"] == pytest.approx(float(own.quantile(0.5)) + 6.0)
+    # KS between N(0, 1) and N(d, 1) is 2 Phi(d / 2) - 1.
+    expected = 2.0 * stats.norm.cdf(6.0 / 4.0 / 2.0) - 1.0
+    assert found["ks_log_prob"] == pytest.approx(expected, abs=0.03)
+    same = compare_log_probs(own, own, dimension=3)
+    assert (same["ks_log_prob"], same["wasserstein_log_prob"], same["log_prob_shift"]) == (0, 0, 0)

@@ -1,45 +1,22 @@
-"""The image task: pairs that the teacher vouches for, and one evaluation for all students."""
+"""The image task: pairs that the teacher vouches for, students, pictures and facts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from raydistill.config import parse_trial
 from raydistill.data.logit import from_logit
 from raydistill.objectives import Batch
-from raydistill.students.base import Student
-from raydistill.tasks.image import ImageTask, matched_scale, noise_level
+from raydistill.storage import Storage
+from raydistill.store import Store
+from raydistill.tasks.image import ImageTask
 from raydistill.tasks.image_config import ImageTrial
-from tests.helpers import merge, normal
-
-
-class TeacherInverse(Student):
-    """The perfect student: it decodes exactly, and is as slow as that."""
-
-    def __init__(self, task: ImageTask) -> None:
-        super().__init__()
-        self.event_shape = task.teacher.event_shape
-        self.decode = task.teacher.decode
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.decode(z)
-
-
-class Constant(Student):
-    """A student that has collapsed to one image."""
-
-    def __init__(self, image: Tensor) -> None:
-        super().__init__()
-        self.event_shape = tuple(image.shape)
-        self.image = image
-
-    def forward(self, z: Tensor) -> Tensor:
-        # The smallest of noise: covariances of a true constant are all rounding.
-        return self.image + 1e-3 * z
+from tests.helpers import merge
+from tests.tasks.students import TeacherInverse
 
 
 def test_teacher_is_frozen_and_ready(task: ImageTask) -> None:
@@ -103,28 +80,6 @@ def test_shares_of_workers_are_the_batch_of_one(
     assert (whole.noise is None) == ("noise_level" not in objective)
 
 
-def test_perfect_student_reconstructs_and_matches(task: ImageTask, smoke: ImageTrial) -> None:
-    student = TeacherInverse(task)
-    metrics = task.evaluate(student, smoke, "validation")
-    assert metrics["reconstruction_l1"] < 1e-3
-    assert metrics["reconstruction_l2"] < 1e-5
-    assert metrics["classifier_fd_reconstruction"] < 0.2 * metrics["classifier_fd"]
-    # Its samples are the teacher's: 50 against 100 draws of one distribution.
-    assert metrics["ks_log_prob"] < 0.3
-    assert student.training  # evaluation leaves the mode as it was in the loop
-    assert task.evaluate(student, smoke, "validation") == metrics
-
-
-def test_collapsed_student_is_seen_to_be(task: ImageTask, smoke: ImageTrial) -> None:
-    perfect = task.evaluate(TeacherInverse(task), smoke, "test")
-    collapsed = task.evaluate(Constant(task.data_pairs.x[0]), smoke, "test")
-    assert collapsed["top_class_share"] == 1.0
-    assert collapsed["class_entropy"] == 0.0
-    assert collapsed["classifier_fd"] > 2.0 * perfect["classifier_fd"]
-    assert collapsed["reconstruction_l2"] > 1.0
-    assert perfect["top_class_share"] < 1.0
-
-
 def test_student_is_a_function_of_its_configuration(
     task: ImageTask, smoke: ImageTrial, smoke_values: dict[str, Any]
 ) -> None:
@@ -140,25 +95,47 @@ def test_student_is_a_function_of_its_configuration(
 
 def test_pictures_are_images(task: ImageTask, smoke_values: dict[str, Any]) -> None:
     noisy = {"kind": "x_reconstruction", "noise_level": 0.5}
-    for objective, count in (({"kind": "x_reconstruction"}, 4), (noisy, 5)):
+    for objective, count in (({"kind": "x_reconstruction"}, 5), (noisy, 6)):
         config = parse_trial(merge(smoke_values, {"objective": objective}))
         pictures = task.pictures(task.build_student(config), config)
         assert len(pictures) == count
-        for images in pictures.values():
-            assert images.shape == (64, 1, 8, 8)
+        for name, images in pictures.items():
+            assert images.shape == ((8, 23, 1, 8, 8) if name == "norms" else (64, 1, 8, 8))
             assert 0.0 <= float(images.min()) < float(images.max()) <= 1.0
     # Reconstructions alternate with what they reconstruct.
     shown = task.pictures(TeacherInverse(task), config)["reconstructions"]
     torch.testing.assert_close(shown[1::2], shown[0::2], rtol=0.0, atol=1e-3)
 
 
-def test_matched_scale_is_the_deviation_of_noised_codes(smoke_values: dict[str, Any]) -> None:
-    for objective, level in (
-        ({"kind": "x_reconstruction", "noise_level": 0.75}, 0.75),
-        ({"kind": "oracle", "noise_level": 0.75}, 0.75),
-        ({"kind": "z_reconstruction"}, 0.0),
-    ):
-        config = parse_trial(merge(smoke_values, {"objective": objective}))
-        assert noise_level(config) == level
-        noised = normal(100_000) + level * normal(100_000, seed=1)
-        assert matched_scale(config) == pytest.approx(float(noised.std()), rel=0.01)
+def test_picture_of_norms_is_the_teacher_along_a_direction(
+    task: ImageTask, smoke: ImageTrial
+) -> None:
+    """Each row the teacher's own decoding of one draw, its norm growing to the right."""
+    shown = task.pictures(task.build_student(smoke), smoke)["norms"]
+    norms = task.evaluation.teacher_norms
+    assert norms is not None
+    z = norms.z.unflatten(0, (-1, 23))
+    torch.testing.assert_close(z[:, 11].flatten(1).norm(dim=1), torch.full((20,), 8.0))
+    torch.testing.assert_close(z[:, -1], 1.3 * z[:, 11])
+    expected = from_logit(task.teacher.decode(z[3, [0, 22]], "sequential"))
+    torch.testing.assert_close(shown[3, [0, 22]], expected, rtol=0.0, atol=1e-3)
+
+
+def test_facts_say_how_good_the_classifier_is(task: ImageTask) -> None:
+    assert task.classifier is not None
+    found = task.classifier.test_accuracy
+    assert f"test accuracy {found:.3f}" in "\n".join(task.facts)
+    assert 0.1 < found <= 1.0
+    assert task.references["classifier"] == {"test_accuracy": found}
+
+
+def test_parts_are_what_trials_need_and_the_store_lacks(
+    task: ImageTask, smoke_values: dict[str, Any], tmp_path: Path
+) -> None:
+    empty = ImageTask(task.config, task.store, torch.device("cpu"))
+    empty.store = Store(Storage.open(tmp_path / "empty"))
+    config = parse_trial(merge(smoke_values, {"objective": {"kind": "z_reconstruction"}}))
+    parts = empty.parts(config)
+    assert [part.kind for part in parts] == ["evaluation", "norms"]
+    empty.build_part(parts[1])
+    assert [part.kind for part in empty.parts(config)] == ["evaluation"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from raydistill.metrics.norms import RADII
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.tasks import image_pairs
@@ -91,3 +92,20 @@ def test_a_damaged_shard_counts_as_missing_and_is_built_again(
     assert "is damaged" in caplog.text
     assert torch.equal(pairs(task, empty, 20).x, whole.x)
     assert is_stored(Shard("oracle", 0), task.trained, empty)
+
+
+def test_norms_are_draws_at_every_radius(
+    task: ImageTask, empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each draw's whole row; more draws begin with fewer, and are others than those to judge by."""
+    monkeypatch.setattr(image_pairs, "NORM_SHARD", 3)
+    assert shards_of("norms", 4) == (Shard("norms", 0), Shard("norms", 1))
+    found = pairs(task, empty, 4, "norms")
+    assert found.x.shape == found.z.shape == (4 * len(RADII), 1, 8, 8)
+    norms = found.z.flatten(1).norm(dim=1).view(4, -1) / 8.0
+    torch.testing.assert_close(norms, torch.tensor(RADII).expand(4, -1))
+    torch.testing.assert_close(task.teacher.encode(found.x).z, found.z, rtol=1e-3, atol=1e-3)
+    assert torch.equal(pairs(task, empty, 1, "norms").x, found.x[: len(RADII)])
+    base = found.z.view(4, len(RADII), -1)[:, RADII.index(1.0)]
+    judged = pairs(task, empty, 20, "evaluation").z.flatten(1)
+    assert float(torch.cosine_similarity(base[:, None], judged, dim=2).max()) < 0.9
