@@ -42,11 +42,17 @@ def early_values(settings: EarlyValuesSettings) -> pd.DataFrame:
     """Validation classifier-FD of every finished trial: a row each, a column an evaluation.
 
     Raises:
-        RecordsError, StorageError: there is no such sweep, or no trial of it has finished.
+        RecordsError, StorageError: there is no such sweep, no trial of it has finished, or its
+            trials had no classifier.
     """
     rows = {}
     for item in load_records(settings.storage_path, settings.name).records:
         if item.record.status == "finished":
+            if METRIC not in item.record.metrics("validation"):
+                raise RecordsError(
+                    f"name: {settings.name!r} has trials without a classifier, which measure no "
+                    f"{METRIC}; give a sweep of data with classes"
+                )
             objective = item.record.config["objective"]
             cell = tuple(objective.get(field, 0.0) for field in CELL)
             rows[(*cell, item.record.trial)] = {

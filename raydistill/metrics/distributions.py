@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import stats
+from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -17,39 +20,39 @@ class GaussianFit:
     """A Gaussian fitted to a set; the costly part of a Frechet distance, worth keeping.
 
     Attributes:
-        mean: (D,).
+        mean: (D,), double precision.
         deviations: points less their mean, over sqrt(N - 1): their Gram matrix is the covariance.
     """
 
-    mean: Array
-    deviations: Array
+    mean: Tensor
+    deviations: Tensor
 
     @cached_property
-    def covariance(self) -> Array:
+    def covariance(self) -> Tensor:
         """(D, D)."""
-        result: Array = self.deviations.T @ self.deviations
-        return result
+        return self.deviations.T @ self.deviations
 
     @cached_property
-    def root(self) -> Array:
+    def root(self) -> Tensor:
         """The symmetric root of the covariance, (D, D)."""
-        values, vectors = linalg.eigh(self.covariance)
-        result: Array = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+        values, vectors = torch.linalg.eigh(self.covariance)
+        result: Tensor = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
         return result
 
     @property
     def trace(self) -> float:
         """Of the covariance."""
-        return float(np.square(self.deviations).sum())
+        return float(self.deviations.square().sum())
 
 
-def fit_gaussian(points: Array) -> GaussianFit:
-    """Sample mean and covariance of points (N, D), N >= 2."""
-    mean = points.mean(0)
-    return GaussianFit(mean, (points - mean) / np.sqrt(len(points) - 1.0))
+def fit_gaussian(points: Array | Tensor) -> GaussianFit:
+    """Sample mean and covariance of points (N, D), N >= 2, on their device."""
+    values = torch.as_tensor(points, dtype=torch.float64)
+    mean = values.mean(0)
+    return GaussianFit(mean, (values - mean) / math.sqrt(len(values) - 1.0))
 
 
-def frechet_distance(a: Array | GaussianFit, b: Array | GaussianFit) -> float:
+def frechet_distance(a: Array | Tensor | GaussianFit, b: Array | Tensor | GaussianFit) -> float:
     """Squared Frechet (2-Wasserstein) distance between Gaussians fitted to two feature sets.
 
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau, 1982; Heusel et al., 2017).
@@ -57,8 +60,8 @@ def frechet_distance(a: Array | GaussianFit, b: Array | GaussianFit) -> float:
     points than dimensions it is that of a matrix between the points, which is smaller.
 
     Args:
-        a, b: features, (N, D) and (M, D) with N, M >= 2, or what was fitted to them; a fit that is
-            used again belongs in b, whose root is kept.
+        a, b: features, (N, D) and (M, D) with N, M >= 2, or what was fitted to them; on one
+            device. A fit that is used again belongs in b, whose root is kept.
     """
     a = a if isinstance(a, GaussianFit) else fit_gaussian(a)
     b = b if isinstance(b, GaussianFit) else fit_gaussian(b)
@@ -68,9 +71,9 @@ def frechet_distance(a: Array | GaussianFit, b: Array | GaussianFit) -> float:
         between = a.deviations @ b.deviations.T
         wide = between.shape[0] < between.shape[1]
         square = between @ between.T if wide else between.T @ between
-    trace_root = np.sqrt(np.clip(linalg.eigvalsh(square), 0.0, None)).sum()
-    gap = a.mean - b.mean
-    return float(gap @ gap + a.trace + b.trace - 2.0 * trace_root)
+    trace_root = float(torch.linalg.eigvalsh(square).clamp(min=0.0).sqrt().sum())
+    gap = float((a.mean - b.mean).square().sum())
+    return gap + a.trace + b.trace - 2.0 * trace_root
 
 
 def ks_statistic(a: Array, b: Array) -> float:

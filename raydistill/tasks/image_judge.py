@@ -12,7 +12,7 @@ from torch import Tensor
 
 from raydistill.metrics.bins import bin_count, count_bins, different_bins, fit_bins
 from raydistill.metrics.classifier import ConvClassifier
-from raydistill.metrics.distributions import Array, GaussianFit, fit_gaussian, frechet_distance
+from raydistill.metrics.distributions import GaussianFit, fit_gaussian, frechet_distance
 from raydistill.metrics.images import (
     ClassifierView,
     class_entropy,
@@ -93,7 +93,7 @@ class ImageJudge:
         pixels = _pixels(images)
         row = {
             "sharpness_ratio": laplacian_energy(images) / self._sharpness,
-            "pixel_fd": frechet_distance(_array(pixels), self._gaussian),
+            "pixel_fd": frechet_distance(pixels, self._gaussian),
         }
         if thorough:
             row |= self._by_pixels(images, pixels, new)
@@ -139,7 +139,7 @@ class ImageJudge:
 
     @cached_property
     def _gaussian(self) -> GaussianFit:
-        return fit_gaussian(_array(_pixels(self.split)))
+        return fit_gaussian(_pixels(self.split))
 
     @cached_property
     def _some_pixels(self) -> Tensor:
@@ -177,8 +177,3 @@ def _pixels(images: Tensor, *, exact: bool = True) -> Tensor:
     """Flattened, (N, C * H * W), in double precision unless memory matters more."""
     flat = images.flatten(1)
     return flat.double() if exact else flat
-
-
-def _array(values: Tensor) -> Array:
-    array: Array = values.cpu().numpy()
-    return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,3 +29,11 @@ def test_a_sweep_that_is_not_there_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "a", record(0, 9.0, noise=0.0))
     with pytest.raises(RecordsError):
         early_values(EarlyValuesSettings(str(tmp_path), "b"))
+
+
+def test_a_sweep_without_a_classifier_is_refused(tmp_path: Path) -> None:
+    made = record(0, 9.0, noise=0.0)
+    pixels = tuple(replace(e, metrics={"pixel_fd": 1.0}) for e in made.history)
+    put(tmp_path, "a", replace(made, history=pixels))
+    with pytest.raises(RecordsError, match=r"^name: 'a' .*classifier_fd; give a sweep"):
+        early_values(EarlyValuesSettings(str(tmp_path), "a"))
