@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
@@ -25,6 +26,7 @@ import raydistill.teachers.pixelcnn_layers as layers
 import raydistill.teachers.pixelcnn_network as network
 from raydistill.presets import image_preset
 from raydistill.seeding import generator
+from raydistill.teachers.activations import NO_PADDING, Padding
 from raydistill.teachers.base import Teacher
 
 BATCH = 64
@@ -44,9 +46,19 @@ class TeacherBenchmark:
     child: str = ""
 
 
-def plain_concat_elu(x: Tensor) -> Tensor:
+def plain_concat_elu(*inputs: Tensor, padding: Padding = NO_PADDING) -> Tensor:
     """What one would write first."""
-    return torch.nn.functional.elu(torch.cat([x, -x], dim=1))
+    x = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
+    x = F.elu(torch.cat([x, -x], dim=1))
+    return F.pad(x, padding) if any(padding) else x
+
+
+def plain_concat_elu_of_sum(x: Tensor, other: Tensor, padding: Padding) -> Tensor:
+    return plain_concat_elu(x + other, padding=padding)
+
+
+def plain_gate(x: Tensor, halves: Tensor) -> Tensor:
+    return x + F.glu(halves, dim=1)
 
 
 def small_teacher() -> Teacher:
@@ -94,12 +106,14 @@ def child(variant: str) -> None:
     if activation == "plain":
         for module in (layers, network):
             module.__dict__["concat_elu"] = plain_concat_elu
+        layers.__dict__["concat_elu_of_sum"] = plain_concat_elu_of_sum
+        layers.__dict__["gated_residual"] = plain_gate
     print(timed(update(small_teacher()), 10))
 
 
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
     "one thread": ("1", {}),
-    "one thread, torch.cat and F.elu": ("1 plain", {}),
+    "one thread, plain activations": ("1 plain", {}),
     "two threads, passive waiting": ("2", {"OMP_WAIT_POLICY": "passive"}),
     "two threads, bounded spin": ("2", {"GOMP_SPINCOUNT": "20000"}),
 }

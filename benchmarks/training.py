@@ -1,12 +1,17 @@
-"""A training step of the paper's teacher: our layout, compiled, in half precision, against naive.
+"""A training step of the paper's teacher: ours, compiled and in half precision, against plain ones.
 
     python benchmarks/training.py
 
-The naive network is the same architecture as one would first write it: contiguous (NCHW) tensors
-and concat-ELU as elu(cat([x, -x])). Each variant runs in a process of its own, so that its peak of
-memory is its own; rounds are interleaved. CPU seconds a step, medians; memory is the process's peak
-less what it had before the first step. The last column is how far the loss is after the same
-updates.
+Both plain networks are the same architecture with the same weights, contiguous (NCHW), with
+concat-ELU as elu(cat([x, -x])), padding by `pad` and torch's gate. *Naive* has 1x1 convolutions;
+*published layout* has them as linear layers between two permutations, and the gate in parts, as the
+PixelCNN++ codes in PyTorch do (github.com/pclucas14/pixel-cnn-pp and what follows it).
+
+Each variant runs in a process of its own, so that its peak of memory is its own; rounds are
+interleaved. CPU seconds a step, medians; memory is the process's peak less what it had before the
+first step. The last columns are how far the loss is after the same updates, a check of the
+arithmetic alone (`benchmarks/precision.py` trains to an end), and, where nothing is compiled, what
+torch's convolutions took of another step. A step of ours cannot be shorter than these.
 """
 
 from __future__ import annotations
@@ -18,23 +23,29 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import tyro
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from raydistill.data.images import load_images
 from raydistill.data.logit import dequantise, to_logit
 from raydistill.seeding import generator
 from raydistill.teachers import pixelcnn_layers as layers
 from raydistill.teachers import pixelcnn_network as network
+from raydistill.teachers.activations import NO_PADDING, Padding
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "naive": {"naive": True},
+    "naive": {"plain": True},
+    "published layout": {"plain": True, "linear": True},
     "ours, fp32": {},
     "ours, compiled": {"compiled": True},
     "ours, bf16": {"precision": "bfloat16"},
@@ -67,29 +78,107 @@ class TrainingBenchmark:
     child: str = ""
 
 
-def plain_concat_elu(x: Tensor) -> Tensor:
+def plain_concat_elu(*inputs: Tensor, padding: Padding = NO_PADDING) -> Tensor:
     """What one would write first."""
-    return torch.nn.functional.elu(torch.cat([x, -x], dim=1))
+    x = torch.cat(inputs, dim=1) if len(inputs) > 1 else inputs[0]
+    x = F.elu(torch.cat([x, -x], dim=1))
+    return F.pad(x, padding) if any(padding) else x
+
+
+def plain_concat_elu_of_sum(x: Tensor, other: Tensor, padding: Padding) -> Tensor:
+    return plain_concat_elu(x + other, padding=padding)
+
+
+def plain_gate(x: Tensor, halves: Tensor) -> Tensor:
+    return x + F.glu(halves, dim=1)
+
+
+def published_gate(x: Tensor, halves: Tensor) -> Tensor:
+    a, b = torch.chunk(halves, 2, dim=1)
+    return x + a * torch.sigmoid(b)
+
+
+def make_plain(gate: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Give the layers plain activations, and the layout torch starts with."""
+    for module in (layers, network):
+        module.__dict__["concat_elu"] = plain_concat_elu
+    layers.__dict__["concat_elu_of_sum"] = plain_concat_elu_of_sum
+    layers.__dict__["gated_residual"] = gate
+    layers.__dict__["MEMORY_FORMAT"] = torch.contiguous_format
+
+
+class Linear(nn.Module):
+    """A 1x1 convolution as a linear layer over permuted tensors, with the same weights."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.linear = nn.Linear(conv.in_channels, conv.out_channels)
+        if hasattr(conv, "parametrizations"):
+            self.linear = weight_norm(self.linear)
+        with torch.no_grad():
+            pairs = zip(self.parameters(), conv.parameters(), strict=True)
+            for mine, given in pairs:
+                mine.copy_(given.view_as(mine))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).contiguous().view(-1, channels)
+        out: Tensor = self.linear(rows)
+        return out.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def use_linear(model: network.PixelCNNNetwork) -> None:
+    """Replace all 1x1 convolutions."""
+    for module in model.modules():
+        if isinstance(module, layers.GatedResidual) and module.skip is not None:
+            module.skip = Linear(module.skip)
+    model.output = Linear(model.output)  # type: ignore[assignment]
+
+
+class Convolutions(TorchDispatchMode):
+    """Adds up the CPU seconds of torch's convolutions, in both directions."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seconds = 0.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.overloadpacket not in COUNTED:
+            return func(*args, **(kwargs or {}))
+        began = time.process_time()
+        result = func(*args, **(kwargs or {}))
+        self.seconds += time.process_time() - began
+        return result
+
+
+COUNTED = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
 
 
 def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float]:
     """Train some steps in this process."""
     torch.set_num_threads(1)
     options = dict(variant)
-    if options.pop("naive", False):
-        for module in (layers, network):
-            module.__dict__["concat_elu"] = plain_concat_elu
-        layers.__dict__["MEMORY_FORMAT"] = torch.contiguous_format
+    linear = options.pop("linear", False)
+    if options.pop("plain", False):
+        make_plain(published_gate if linear else plain_gate)
     data = load_images("mnist-sample", settings.size)
     torch.manual_seed(0)
     config = PixelCNNConfig(
         channels=settings.channels, blocks=settings.blocks, stages=settings.stages
     )
     teacher = config.build(data.image_shape, centre=-4.0, spread=4.0)
+    # A head of zeros would hide from the first losses whatever is wrong before it.
+    nn.init.normal_(teacher.map.network.output.weight, std=0.05)
+    if linear:
+        use_linear(teacher.map.network)
     likelihood = Likelihood(teacher, **options)
     optimiser = torch.optim.Adam(teacher.parameters(), lr=5e-4)
-    before, seconds, loss = _peak(), [], torch.zeros(())
-    for step in range(2 + settings.steps):
+    before = _peak()
+
+    def update(step: int) -> tuple[float, float]:
+        """Its CPU seconds, and its loss."""
         random = generator("cpu", "benchmark", step)
         index = torch.randint(len(data.train), (settings.batch,), generator=random)
         x = to_logit(dequantise(data.train.values[index], data.levels, random))
@@ -98,12 +187,20 @@ def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        seconds.append(time.process_time() - began)
-    return {
-        "seconds": statistics.median(seconds[2:]),
+        return time.process_time() - began, float(loss.detach())
+
+    steps = [update(step) for step in range(2 + settings.steps)]
+    figures = {
+        "seconds": statistics.median(seconds for seconds, _ in steps[2:]),
         "memory": _peak() - before,
-        "loss": float(loss.detach()),
+        "loss": steps[-1][1],
+        "convolutions": 0.0,
     }
+    if not options.get("compiled", False):
+        with Convolutions() as convolutions:
+            update(2 + settings.steps)
+        figures["convolutions"] = convolutions.seconds
+    return figures
 
 
 def _peak() -> float:
@@ -136,18 +233,27 @@ def main(settings: TrainingBenchmark) -> None:
             found[name].append(spawn(settings, name))
     print(f"a step of batch {settings.batch} at {settings.size}x{settings.size}, one thread")
     for name in names:
-        seconds = [figures["seconds"] for figures in found[name]]
-        ratios = [
-            naive["seconds"] / own["seconds"]
-            for naive, own in zip(found["naive"], found[name], strict=True)
-        ]
-        memory = statistics.median(figures["memory"] for figures in found[name])
-        gap = abs(found[name][0]["loss"] - found["naive"][0]["loss"])
-        print(
-            f"  {name:22} {statistics.median(seconds):6.2f} s "
-            f"[{min(seconds):.2f}, {max(seconds):.2f}], {statistics.median(ratios):.2f}x naive "
-            f"[{min(ratios):.2f}, {max(ratios):.2f}], {memory:.1f} GB, loss apart by {gap:.4f}"
-        )
+        _report(name, found[name], found["naive"])
+    fastest = statistics.median(figures["seconds"] for figures in found["naive"])
+    for name in names:
+        convolutions = statistics.median(figures["convolutions"] for figures in found[name])
+        if name.startswith("ours") and convolutions:
+            print(
+                f"  {name}: convolutions {convolutions:.4g} s; without anything else it would be "
+                f"{fastest / convolutions:.2f}x naive"
+            )
+
+
+def _report(name: str, own: list[dict[str, float]], naive: list[dict[str, float]]) -> None:
+    seconds = [figures["seconds"] for figures in own]
+    ratios = [a["seconds"] / b["seconds"] for a, b in zip(naive, own, strict=True)]
+    memory = statistics.median(figures["memory"] for figures in own)
+    gap = max(abs(a["loss"] - b["loss"]) for a, b in zip(own, naive, strict=True))
+    print(
+        f"  {name:22} {statistics.median(seconds):7.4g} s "
+        f"[{min(seconds):.4g}, {max(seconds):.4g}], {statistics.median(ratios):.2f}x naive "
+        f"[{min(ratios):.2f}, {max(ratios):.2f}], {memory:.1f} GB, loss apart by {gap:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ VECTOR_BYTES = _vector_bytes()
 TILE_ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
-class _Arena:
+class Arena:
     """Loads and stores of vectors, and of numbers spread over vectors."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> None:
@@ -137,7 +137,7 @@ def make_tile(rows: int, vectors: int) -> Any:
     strands = max(1, 4 // rows)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        arena = _Arena(context, builder, signature.args[0], args[0])
+        arena = Arena(context, builder, signature.args[0], args[0])
         table = context.make_array(signature.args[1])(context, builder, args[1]).data
         segments, count, depth, left, left_row, right, bias, bias_row, out, out_row = args[2:]
         width = vectors * arena.lanes
@@ -202,7 +202,7 @@ def make_tile(rows: int, vectors: int) -> Any:
     return intrinsic(tile)
 
 
-def _exp_of_negative(arena: _Arena, x: ir.Value) -> ir.Value:
+def exp_of_negative(arena: Arena, x: ir.Value) -> ir.Value:
     """exp(x) for x <= 0 to about one unit in the last place; it ends at the smallest normal number.
 
     x = n log 2 + r with |r| <= log(2) / 2; a Taylor polynomial gives exp(r). Adding and taking off
@@ -235,12 +235,12 @@ def _exp_of_negative(arena: _Arena, x: ir.Value) -> ir.Value:
     return builder.fmul(value, builder.bitcast(exponent, arena.vector))
 
 
-def _store_elus(arena: _Arena, x: ir.Value, positive: ir.Value, negative: ir.Value) -> None:
+def _store_elus(arena: Arena, x: ir.Value, positive: ir.Value, negative: ir.Value) -> None:
     builder = arena.builder
     zero = arena.constant(0.0)
     opposite = builder.fneg(x)
     decay = builder.fsub(
-        _exp_of_negative(arena, builder.fneg(arena.call("fabs", x))), arena.constant(1.0)
+        exp_of_negative(arena, builder.fneg(arena.call("fabs", x))), arena.constant(1.0)
     )
     # A comparison with not-a-number is false, so that it comes through in `decay`.
     arena.store(builder.select(builder.fcmp_ordered(">", x, zero), x, decay), positive)
@@ -251,7 +251,7 @@ def _elus(typingctx, arena, source, positive, negative):  # type: ignore[no-unty
     """Write elu(x) and elu(-x) of the vector x at `source`; called without `typingctx`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        memory = _Arena(context, builder, signature.args[0], args[0])
+        memory = Arena(context, builder, signature.args[0], args[0])
         _store_elus(memory, memory.load(args[1]), args[2], args[3])
         return context.get_dummy_value()
 
@@ -265,11 +265,11 @@ def _gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-u
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        memory = _Arena(context, builder, signature.args[0], args[0])
+        memory = Arena(context, builder, signature.args[0], args[0])
         source, x_at, positive, negative = args[1:]
         a, b = memory.load(source), memory.load(builder.add(source, INDEX(memory.lanes)))
         one = memory.constant(1.0)
-        decay = _exp_of_negative(memory, builder.fneg(memory.call("fabs", b)))
+        decay = exp_of_negative(memory, builder.fneg(memory.call("fabs", b)))
         above = builder.select(builder.fcmp_ordered(">", b, memory.constant(0.0)), one, decay)
         sigmoid = builder.fdiv(above, builder.fadd(one, decay))
         x = memory.multiply_add(a, sigmoid, memory.load(x_at))

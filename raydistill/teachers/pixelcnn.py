@@ -16,7 +16,7 @@ from raydistill.conditionals.configs import SOURCES, AnyConditionalConfig
 from raydistill.conditionals.gaussian import GaussianConditionalConfig
 from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
-from raydistill.teachers import pixelcnn_cache, pixelcnn_layers, pixelcnn_network
+from raydistill.teachers import activations, pixelcnn_cache, pixelcnn_layers, pixelcnn_network
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
@@ -58,7 +58,13 @@ class PixelCNNConfig(TeacherConfig):
         return PixelCNNTeacher(self, shape, centre=centre, spread=spread)
 
     def sources(self) -> tuple[ModuleType, ...]:
-        return (*super().sources(), pixelcnn_layers, pixelcnn_network, *SOURCES)
+        return (
+            *super().sources(),
+            *activations.sources(),
+            pixelcnn_layers,
+            pixelcnn_network,
+            *SOURCES,
+        )
 
 
 class PixelCNNSize(Protocol):

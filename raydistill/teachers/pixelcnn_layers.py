@@ -6,60 +6,20 @@ concatenations and the gates then stream over contiguous channels without a sing
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from raydistill.teachers.activations import (
+    Padding,
+    concat_elu,
+    concat_elu_of_sum,
+    gated_residual,
+)
+
 MEMORY_FORMAT = torch.channels_last
 """Of all activations and weights; `benchmarks/training.py` says what it buys."""
-
-
-class _ConcatELU(torch.autograd.Function):
-    """[elu(x), elu(-x)] along channels, with a backward that reads only its own output.
-
-    Concatenating x with -x first would keep three more copies of the activation alive.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        out = torch.empty(
-            (batch, 2 * channels, height, width),
-            dtype=x.dtype,
-            device=x.device,
-            memory_format=MEMORY_FORMAT,
-        )
-        # elu(y) = max(y, exp(-|y|) - 1) for y < 0 and y > 0 alike, so both halves share one
-        # exponential. exp is several times faster than the expm1 inside F.elu and as exact as an
-        # activation needs: to one unit in the last place of 1, absolutely. In bfloat16 that would
-        # be all digits near 0, so the exponential is taken in single precision at least.
-        decay = torch.neg(x.to(torch.promote_types(x.dtype, torch.float32)).abs())
-        decay = decay.exp_().sub_(1.0).to(x.dtype)
-        torch.maximum(x, decay, out=out[:, :channels])
-        torch.maximum(-x, decay, out=out[:, channels:])
-        ctx.save_for_backward(out)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (out,) = ctx.saved_tensors
-        # d elu(y)/dy is 1 where elu(y) > 0 and elu(y) + 1 elsewhere.
-        slope = out.clamp(max=0.0).add_(1.0).mul_(grad_outputs[0])
-        channels = out.shape[1] // 2
-        gradient: Tensor = slope[:, :channels] - slope[:, channels:]
-        return gradient
-
-
-def concat_elu(x: Tensor) -> Tensor:
-    """[elu(x), elu(-x)]: (B, C, H, W) -> (B, 2C, H, W)."""
-    if torch.compiler.is_compiling():
-        # The compiler fuses this by itself, and would break the graph at a function of our own.
-        return torch.cat([F.elu(x), F.elu(-x)], dim=1)
-    result: Tensor = _ConcatELU.apply(x)
-    return result
 
 
 def shift_down(x: Tensor) -> Tensor:
@@ -92,7 +52,7 @@ class CausalConv(nn.Module):
         super().__init__()
         height, width = kernel
         self.centred = centred
-        self.padding = (
+        self.padding: Padding = (
             (width // 2, width // 2, height - 1, 0) if centred else (width - 1, 0, height - 1, 0)
         )
         self.conv = weight_norm(nn.Conv2d(in_channels, out_channels, kernel, stride=stride))
@@ -100,6 +60,10 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if any(self.padding):
             x = F.pad(x, self.padding)
+        return self.on_padded(x)
+
+    def on_padded(self, x: Tensor) -> Tensor:
+        """The convolution of what already has `padding` around it."""
         result: Tensor = self.conv(x)
         return result
 
@@ -116,13 +80,20 @@ class CausalUpsample(nn.Module):
         self.centred = centred
         width = 3 if centred else 2
         self.conv = weight_norm(
-            nn.ConvTranspose2d(in_channels, out_channels, (2, width), stride=2), dim=1
+            nn.ConvTranspose2d(
+                in_channels,
+                out_channels,
+                (2, width),
+                stride=2,
+                # Of the 2W + 1 columns of width 3 the first is dropped.
+                padding=(0, 1 if centred else 0),
+                output_padding=(0, 1 if centred else 0),
+            ),
+            dim=1,
         )
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.conv(x)
-        if self.centred:
-            result = result[:, :, :, 1:]
         return result
 
 
@@ -144,9 +115,12 @@ class GatedResidual(nn.Module):
         )
         self.conv_out = CausalConv(2 * channels, 2 * channels, kernel, centred=centred)
 
-    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
-        hidden = self.conv_in(concat_elu(x))
-        if self.skip is not None:
-            assert a is not None
-            hidden = hidden + self.skip(concat_elu(a))
-        return x + F.glu(self.conv_out(concat_elu(hidden)), dim=1)
+    def forward(self, x: Tensor, *auxiliary: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W); a is the auxiliary inputs side by side."""
+        hidden = self.conv_in.on_padded(concat_elu(x, padding=self.conv_in.padding))
+        padding = self.conv_out.padding
+        if self.skip is None:
+            activated = concat_elu(hidden, padding=padding)
+        else:
+            activated = concat_elu_of_sum(hidden, self.skip(concat_elu(*auxiliary)), padding)
+        return gated_residual(x, self.conv_out.on_padded(activated))

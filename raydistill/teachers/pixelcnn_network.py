@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raydistill.teachers import pixelcnn_layers as layers
+from raydistill.teachers.activations import concat_elu
 from raydistill.teachers.pixelcnn_layers import (
     CausalConv,
     CausalUpsample,
     GatedResidual,
-    concat_elu,
     shift_down,
     shift_right,
 )
@@ -102,7 +101,7 @@ class PixelCNNNetwork(nn.Module):
                 self.decode_down[stage], self.decode_right[stage]
             ):
                 down = down_block(down, downs.pop())
-                right = right_block(right, torch.cat([down, rights.pop()], dim=1))
+                right = right_block(right, down, rights.pop())
             if stage + 1 < self.stages:
                 down, right = self.grow_down[stage](down), self.grow_right[stage](right)
         result: Tensor = self.output(concat_elu(right))

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from raydistill.teachers.activations import concat_elu
 from raydistill.teachers.pixelcnn_layers import (
     CausalConv,
     CausalUpsample,
     GatedResidual,
-    concat_elu,
     shift_down,
     shift_right,
 )
