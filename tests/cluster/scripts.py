@@ -64,6 +64,14 @@ def run_learning_rate(*arguments: str) -> Finished:
     return capture(lambda: script.run(settings))
 
 
+def run_image_sweep(name: str, *arguments: str) -> Finished:
+    """Run another sweep of the image task in this process."""
+    script = load_script(name)
+    (kind,) = (v for k, v in vars(script).items() if k.endswith("Settings") and k[:5] != "Sweep")
+    settings = tyro.cli(kind, args=[*SMOKE, *arguments])
+    return capture(lambda: main(settings, script.question))
+
+
 def capture(work: Callable[[], object]) -> Finished:
     """What a script's main() prints, and its exit status."""
     output, errors, code = io.StringIO(), io.StringIO(), 0
