@@ -104,6 +104,20 @@ def decide(effect: Effect, direction: int) -> Decision:
     return "reproduced" if low > 0.0 else "undecided"
 
 
+def decide_beyond(effect: Effect, direction: int) -> Decision:
+    """Does an effect exceed its margin in the claimed direction (1 or -1)?
+
+    Stricter than `decide`, for claims of a large effect: reproduced only if all of the interval is
+    beyond the margin, not reproduced if none of it is.
+    """
+    low, high = sorted((direction * effect.low, direction * effect.high))
+    if math.isnan(effect.low):
+        return "undecided"
+    if low > effect.margin:
+        return "reproduced"
+    return "not reproduced" if high < effect.margin else "undecided"
+
+
 def half_width(values: Array, coverage: float = COVERAGE) -> float:
     """Half the width of the t-interval of the mean of independent values."""
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -177,11 +191,55 @@ def median_effect(
     )
 
 
-def share_interval(hits: int, count: int, coverage: float = COVERAGE) -> Interval:
-    """A share with its exact (Clopper-Pearson) interval."""
+def mean_effect(
+    name: str,
+    values: ArrayLike,
+    *,
+    coverage: float = COVERAGE,
+    reference: float = math.nan,
+    margin: float = 0.0,
+    strata: tuple[str, ...] = (),
+    cells: int = 1,
+    signed: bool = True,
+) -> Effect:
+    """The mean over seeds as an effect, with its t-interval.
+
+    Args:
+        name: what to call it.
+        values: one a seed, (n,); NaN are left out. Below three there is no interval.
+        coverage, reference, margin, strata, cells, signed: see `Effect`.
+    """
+    kept = np.asarray(values, dtype=np.float64).ravel()
+    kept = kept[~np.isnan(kept)]
+    if len(kept) == 0:
+        return Effect(name, coverage=coverage, reference=reference, margin=margin, signed=signed)
+    value = float(kept.mean())
+    half = half_width(kept, coverage) if len(kept) >= FEWEST_SEEDS else math.nan
+    return Effect(
+        name,
+        value,
+        value - half,
+        value + half,
+        coverage,
+        reference,
+        margin,
+        strata,
+        len(kept),
+        cells,
+        signed,
+    )
+
+
+def share_interval(
+    hits: int,
+    count: int,
+    coverage: float = COVERAGE,
+    method: Literal["exact", "wilson"] = "exact",
+) -> Interval:
+    """A share with its interval: exact (Clopper-Pearson) or Wilson's (1927) score interval."""
     if count == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    ends = stats.binomtest(hits, count).proportion_ci(coverage, method="exact")
+    ends = stats.binomtest(hits, count).proportion_ci(coverage, method=method)
     return Interval(hits / count, float(ends.low), float(ends.high), count)
 
 

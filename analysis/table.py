@@ -13,7 +13,10 @@ import pandas as pd
 from analysis.records import RecordSet, TrialRecord
 from raydistill.record import Record
 
-COMPARABLE = ("sweep", "dataset", "size", "student", "objective", "updates", "batch_size")
+REGIME = ("sweep", "dataset", "size", "train_count", "teacher_updates")
+"""Records that agree in these columns have the same data and a teacher trained as long."""
+
+COMPARABLE = (*REGIME, "student", "objective", "updates", "batch_size")
 """Records that agree in these columns may share a figure: same question, same budget."""
 
 RANKED_BY = "validation.classifier_fd"
@@ -21,11 +24,16 @@ RANKED_BY = "validation.classifier_fd"
 
 VARIED = ("noise_level", "l1_weight")
 
+COLOUR = ("cifar-10", "photographs")
+"""Data sets with three channels."""
+
 IMAGE, GAUSSIAN = "image", "gaussian"
 """The tasks that have pages of their own; a record that names no task is of the first."""
 
 NUMBERS = (
     "size",
+    "train_count",
+    "teacher_updates",
     *VARIED,
     "seed",
     "budget",
@@ -45,8 +53,10 @@ def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -
     metrics of replica k, as if that seed had been a trial of its own. `record` is the record's
     place among those given, `replica` is k; `updates` is what was spent, `budget` what was asked
     for, `seconds` what the whole trial took. What a record has nothing for, or no finite number,
-    is NaN (text: empty). `rest` hashes all of the configuration but noise level, l1 weight, seed
-    and replicas: rows that share it differ in nothing else.
+    is NaN (text: empty). `rest` hashes all of the configuration but noise level, l1 weight,
+    rescaling, seed and replicas: rows that share it differ in nothing else. `setting` leaves out
+    all of objective and optimiser. Of an image record, `reference.GROUP.NAME` holds its floors;
+    those of a trial with replicas are medians, which are no seed's own, and stay out.
     """
     items = records.records if isinstance(records, RecordSet) else records
     frame = pd.DataFrame([row for i, item in enumerate(items) for row in _rows(i, item)])
@@ -76,7 +86,7 @@ def curve(record: Record, replica: int, metric: str) -> list[tuple[int, float]]:
 
 
 def _rows(index: int, item: TrialRecord) -> list[dict[str, Any]]:
-    shared = _shared(item)
+    shared = _shared(item) | _floors(item.record)
     latest = {e.split: e for e in item.record.history}
     rows = []
     for replica in range(count_replicas(item.record)):
@@ -111,6 +121,8 @@ def _shared(item: TrialRecord) -> dict[str, Any]:
         "task": task_of(record),
         "dataset": str(_at(config, "data", "name") or ""),
         "size": _at(config, "data", "size"),
+        "train_count": _at(config, "data", "train_count"),
+        "teacher_updates": _at(config, "teacher", "budget", "updates"),
         "dimension": _at(config, "dimension"),
         "matrix": str(_at(config, "teacher", "matrix") or ""),
         "condition": _at(config, "teacher", "condition"),
@@ -124,6 +136,7 @@ def _shared(item: TrialRecord) -> dict[str, Any]:
         "estimator": str(_at(config, "objective", "estimator") or ""),
         "noise_level": _at(config, "objective", "noise_level"),
         "l1_weight": _at(config, "objective", "l1_weight"),
+        "rescale": _is_rescaled(config),
         "learning_rate": _at(config, "optimiser", "learning_rate"),
         "decay": str(_at(config, "optimiser", "decay") or ""),
         "seed": _at(config, "seed"),
@@ -134,7 +147,24 @@ def _shared(item: TrialRecord) -> dict[str, Any]:
         "workers": record.spent.workers,
         "teacher": record.teacher,
         "rest": _rest(config),
+        "setting": _digest({**config, "objective": None, "optimiser": None}),
     }
+
+
+def _floors(record: Record) -> dict[str, float]:
+    if task_of(record) != IMAGE:
+        return {}
+    return {
+        f"reference.{group}.{name}": value
+        for group, values in record.reference.items()
+        for name, value in values.items()
+    }
+
+
+def _is_rescaled(config: dict[str, Any]) -> bool:
+    """Whether noised codes were brought back to unit variance; without noise nothing is."""
+    noisy = (_at(config, "objective", "noise_level") or 0.0) != 0.0
+    return noisy and _at(config, "objective", "rescale") is True
 
 
 def task_of(record: Record) -> str:
@@ -152,9 +182,15 @@ def _at(config: Any, *keys: str) -> Any:
 def _rest(config: dict[str, Any]) -> str:
     objective = config.get("objective")
     if isinstance(objective, dict):
-        objective = {key: value for key, value in objective.items() if key not in VARIED}
-    rest = {**config, "objective": objective, "seed": None, "replicas": None}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
+        varied = (*VARIED, "rescale")
+        objective = {key: value for key, value in objective.items() if key not in varied}
+    return _digest({**config, "objective": objective})
+
+
+def _digest(config: dict[str, Any]) -> str:
+    """Hash of a configuration, whatever its seeds."""
+    tree = {**config, "seed": None, "replicas": None}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def ranked(frame: pd.DataFrame) -> pd.DataFrame:
@@ -175,9 +211,11 @@ def comparable_groups(frame: pd.DataFrame, *more: str) -> list[pd.DataFrame]:
 
 
 def data_of(row: pd.Series) -> str:
-    """Data set and size of a row, in words."""
+    """Data set, size and training subset of a row, in words."""
     size = "" if pd.isna(row["size"]) else f" {row['size']:.0f}x{row['size']:.0f}"
-    return f"{row['dataset'] or 'unknown data'}{size}"
+    count = row.get("train_count")
+    subset = "" if count is None or pd.isna(count) else f", {count:.0f} training images"
+    return f"{row['dataset'] or 'unknown data'}{size}{subset}"
 
 
 def describe(group: pd.DataFrame) -> str:

@@ -1,0 +1,103 @@
+"""Claim 14: on colour images x-reconstruction with noise samples near its teacher (Figure 6).
+
+Appendix B shows teacher and student side by side and says no more. What can be tested of it is that
+the student's distance to the data is not far above its teacher's, and that the noise is to thank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis.effects import Verdict, decide_beyond
+from analysis.image.contrasts import (
+    L1,
+    NOISE,
+    TEACHER,
+    beyond,
+    directed,
+    excess,
+    floors,
+    lacking,
+    nothing,
+    paired,
+    quality_beside,
+    regime_of,
+    usable,
+)
+from analysis.image.outdone import Choice, choose
+from analysis.table import COLOUR, is_adaptive
+
+NEAR = 0.5
+"""A student is near its teacher while its distance is no more than half again the teacher's."""
+
+MEASURES = {"pixel_fd": "pixel FD", "classifier_fd": "classifier FD"}
+
+
+def colour_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
+    """Verdicts for each student and regime by pixel FD, and by classifier FD where there is one."""
+    asked = frame[(frame["objective"] == "x_reconstruction") & frame["dataset"].isin(COLOUR)]
+    for _, rows in usable(asked).groupby(["setting", "teacher"], dropna=False):
+        if is_adaptive(rows) or not (rows[NOISE] > 0.0).any():
+            continue
+        for metric, label in MEASURES.items():
+            if metric == "pixel_fd" or not lacking(rows, f"test.{metric}"):
+                yield from _colour(rows, asked, metric, label)
+
+
+def _colour(rows: pd.DataFrame, asked: pd.DataFrame, metric: str, label: str) -> Iterator[Verdict]:
+    near = (
+        "On colour images x-reconstruction with noise samples near its teacher: the cell chosen "
+        f"on the validation split has a {label} to the test split of no more than {1.0 + NEAR:g} "
+        "times that of the teacher's own samples."
+    )
+    helps = (
+        "On colour images the noise is to thank: the same cell without noise has a higher "
+        f"{label} at the same prior scale."
+    )
+    chosen = choose(rows, metric)
+    floor = f"{TEACHER}{metric}"
+    if chosen is None:
+        missing = (
+            lacking(rows, f"validation.{metric}", f"test.{metric}") or "no cell has both splits"
+        )
+        yield nothing(near, 14, regime_of(rows, asked), missing)
+        return
+    cell = chosen.rows
+    regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
+    if lacking(rows, floor):
+        yield nothing(near, 14, regime, lacking(rows, floor))
+    else:
+        yield _near(near, chosen, metric, label, regime)
+    first = cell.iloc[0]
+    control = rows[(rows["rest"] == first["rest"]) & (rows[L1] == first[L1]) & (rows[NOISE] == 0.0)]
+    words, suffix = "noise minus no noise", chosen.suffix
+    effects = (
+        paired(cell, control, f"test.{metric}{suffix}", f"{label}, {words}"),
+        *quality_beside(cell, control, words, suffix=suffix),
+    )
+    yield directed(helps, 14, effects, -1, regime)
+
+
+def _near(claim: str, chosen: Choice, metric: str, label: str, regime: str) -> Verdict:
+    cell, suffix = chosen.rows, chosen.suffix
+    margin = NEAR * float(cell[f"{TEACHER}{metric}"].mean())
+    main = excess(cell, metric, f"{label}, student minus teacher", margin=margin, suffix=suffix)
+    # Nearness is an upper bound: the negated margin asks whether all of the interval is below it.
+    decision = decide_beyond(replace(main, margin=-margin), -1)
+    reason = beyond(decision, main)
+    if main.seeds >= 3:
+        side = {"reproduced": "all", "not reproduced": "none"}.get(decision, "a part")
+        rest = reason.split(". ", 1)[1]
+        reason = f"{side} of the interval is below {margin:.3g}, half the teacher's own. {rest}"
+    further = ("recall", "coverage", "sharpness_ratio", "copied_share")
+    beside = (
+        *(
+            excess(cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix)
+            for m in further
+        ),
+        *floors(cell, {metric: label}),
+    )
+    return Verdict(claim, 14, decision, main, beside, regime, f"{chosen.words}: {reason}")

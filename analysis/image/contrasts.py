@@ -1,0 +1,317 @@
+"""What the verdicts on images share: regimes, pairs of arms, excesses over a floor, and reasons.
+
+A verdict rests on a balanced design: trials that differ in the one factor that a claim is about
+and agree in everything else, budget included, in at least three training seeds a cell. The unit is
+the training seed: pairs that share seed and other factor are subtracted, the differences are
+averaged over the other factor within a seed, and a t-interval is taken over seeds. A floor is one
+number of a teacher, so that an interval of an excess over it is of students of that teacher.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from analysis.effects import (
+    COVERAGE,
+    FEWEST_SEEDS,
+    Decision,
+    Effect,
+    Verdict,
+    decide,
+    half_width,
+    mean_effect,
+)
+from analysis.table import RANKED_BY, REGIME, data_of, describe, listed
+
+SMALLEST_SHARE = 0.05
+"""A change below this share of the level it is compared with counts as none."""
+
+NOISE, L1, SEED, RESCALE = "noise_level", "l1_weight", "seed", "rescale"
+FD, SHARPNESS = "test.classifier_fd", "test.sharpness_ratio"
+HIGH_FREQUENCY = "test.high_frequency_ratio"
+MATCHED = "_matched"
+TEACHER, TRAIN = "reference.teacher_test.", "reference.train_test."
+
+QUALITY = {
+    "classifier_mmd": "classifier MMD",
+    "coverage": "coverage",
+    "high_frequency_ratio": "high-frequency ratio",
+}
+"""Measures that stand beside the one a claim is decided by."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two values of one factor: the difference is that of `treated` minus that of `control`."""
+
+    factor: str
+    treated: float
+    control: float
+
+    @property
+    def other(self) -> str:
+        """The factor that pairs share."""
+        return L1 if self.factor == NOISE else NOISE
+
+
+def usable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Finished trials whose budget was spent."""
+    spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
+    return frame[(frame["status"] == "finished") & spent]
+
+
+def lacking(rows: pd.DataFrame, *columns: str) -> str:
+    """Which columns no row has a number in, as a reason; empty if there is none."""
+    absent = [name for name in columns if name not in rows or rows[name].isna().all()]
+    return f"the records hold no {' and no '.join(absent)}" if absent else ""
+
+
+def regime_of(group: pd.DataFrame, asked: pd.DataFrame) -> str:
+    """Where a verdict holds, in words.
+
+    Args:
+        group: the trials that it rests on.
+        asked: all trials of the same question, whatever their status.
+    """
+    first = group.iloc[0]
+    alike = pd.Series(True, index=asked.index)
+    for name in (*REGIME, "student", "objective"):
+        alike &= (asked[name] == first[name]) | (asked[name].isna() & pd.isna(first[name]))
+    same = asked[alike & ((asked["budget"] == first["budget"]) | asked["budget"].isna())]
+    left_out = len(same[~same.index.isin(group.index)])
+    text = describe(group)
+    for name, label in ((NOISE, "noise level"), (L1, "l1 weight"), ("learning_rate", "rate")):
+        if group[name].notna().any():
+            text += f"{'; ' if name == NOISE else ', '}{label} {listed(group[name].dropna())}"
+    if group[RESCALE].any():
+        text += ", noised codes brought back to unit variance"
+    if left_out:
+        text += f"; {left_out} more of this budget left out (failed, unfinished or different)"
+    budgets = set(asked[alike]["budget"].dropna()) - {first["budget"]}
+    return text + (f"; never compared with those of {listed(budgets)} updates" if budgets else "")
+
+
+def teacher_regime(row: pd.Series) -> str:
+    """Data and teacher of a row, in words."""
+    trained = row["teacher_updates"]
+    length = "" if pd.isna(trained) else f" of {trained:.0f} updates"
+    return f"{data_of(row)}, teacher {row['teacher']}{length}"
+
+
+def compare(
+    group: pd.DataFrame, contrast: Contrast, metric: str, name: str, *, together: int = 1
+) -> Effect:
+    """The effect of a factor on a metric, from pairs that share seed and other factor.
+
+    Args:
+        group: trials of one regime.
+        contrast: the two arms.
+        metric: a column.
+        name: what to call the effect.
+        together: effects tested for one sentence; the interval is widened for them (Bonferroni).
+    """
+    treated = group[group[contrast.factor] == contrast.treated]
+    control = group[group[contrast.factor] == contrast.control]
+    return paired(treated, control, metric, name, shared=contrast.other, together=together)
+
+
+def paired(
+    treated: pd.DataFrame,
+    control: pd.DataFrame,
+    metric: str,
+    name: str,
+    *,
+    shared: str = L1,
+    control_metric: str | None = None,
+    together: int = 1,
+) -> Effect:
+    """Treated minus control, paired by seed and one more factor; see the module.
+
+    Args:
+        treated, control: trials of the two arms.
+        metric: a column; an effect without cells if it is absent.
+        name: what to call the effect.
+        shared: the factor that pairs share and that differences are averaged over.
+        control_metric: the control's column, where it is another one.
+        together: effects tested for one sentence; the interval is widened for them (Bonferroni).
+    """
+    coverage = 1.0 - (1.0 - COVERAGE) / together
+    columns = (metric, control_metric or metric)
+    if any(column not in arm for column, arm in zip(columns, (treated, control), strict=True)):
+        return Effect(name, coverage=coverage)
+    keys = [shared, SEED]
+    arms = [
+        # A cell that was run twice with one seed is one observation.
+        arm.groupby(keys)[column].mean()
+        for column, arm in zip(columns, (treated, control), strict=True)
+    ]
+    pairs = pd.concat(arms, axis=1, join="inner", keys=["treated", "control"]).dropna()
+    if pairs.empty:
+        return Effect(name, coverage=coverage)
+    difference = (pairs["treated"] - pairs["control"]).unstack(shared)  # seed x shared
+    enough = difference.loc[:, difference.notna().sum() >= FEWEST_SEEDS].dropna()
+    decided = len(enough) >= FEWEST_SEEDS
+    used = enough if decided else difference
+    level = pairs["control"].unstack(shared).loc[used.index, used.columns]
+    per_seed = used.mean(axis=1).to_numpy()
+    reference = float(level.mean(axis=1).mean())
+    label = "l1 weight" if shared == L1 else "noise level"
+    effect = Effect(
+        name,
+        value=float(per_seed.mean()),
+        coverage=coverage,
+        reference=reference,
+        margin=SMALLEST_SHARE * abs(reference),
+        strata=tuple(f"{label} {value:.3g}: {used[value].mean():+.3g}" for value in used),
+        seeds=len(used) if decided else int(difference.notna().sum().max()),
+        cells=2 * used.shape[1],
+    )
+    if not decided:
+        return effect
+    half = half_width(per_seed, coverage)
+    return replace(effect, low=effect.value - half, high=effect.value + half)
+
+
+def quality_beside(
+    treated: pd.DataFrame, control: pd.DataFrame, words: str, *, suffix: str = "", shared: str = L1
+) -> tuple[Effect, ...]:
+    """Differences in the further measures of quality that the records hold."""
+    return tuple(
+        paired(treated, control, f"test.{metric}{suffix}", f"{label}, {words}", shared=shared)
+        for metric, label in QUALITY.items()
+    )
+
+
+def excess(
+    rows: pd.DataFrame,
+    metric: str,
+    name: str,
+    *,
+    margin: float = 0.0,
+    suffix: str = "",
+    floor: str = TEACHER,
+) -> Effect:
+    """A metric of samples less its floor, mean over seeds; without cells if either is absent.
+
+    Args:
+        rows: trials of one cell, or of cells that are averaged within a seed.
+        metric: without the split.
+        name: what to call the effect.
+        margin: the smallest excess that counts.
+        suffix: of the prior scale at which the student is sampled.
+        floor: whose floor: `TEACHER` or `TRAIN`.
+    """
+    own, other = f"test.{metric}{suffix}", f"{floor}{metric}"
+    if lacking(rows, own, other):
+        return Effect(name, margin=margin)
+    values = (rows[own] - rows[other]).groupby(rows[SEED]).mean()
+    return mean_effect(
+        name, values.to_numpy(), reference=float(rows[other].mean()), margin=margin, cells=1
+    )
+
+
+def level(
+    rows: pd.DataFrame, column: str, name: str, *, margin: float = 0.0, together: int = 1
+) -> Effect:
+    """A column's mean over seeds; an effect without cells if it is absent."""
+    if lacking(rows, column):
+        return Effect(name, margin=margin, signed=False)
+    values = rows.groupby(SEED)[column].mean().to_numpy()
+    coverage = 1.0 - (1.0 - COVERAGE) / together
+    return mean_effect(name, values, coverage=coverage, margin=margin, signed=False)
+
+
+def floors(rows: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[Effect, ...]:
+    """The teacher's own figures and those of training images, as they stand in the records."""
+    found = []
+    for metric, label in metrics.items():
+        for column, whose in ((TEACHER, "teacher's own samples"), (TRAIN, "training images")):
+            if not lacking(rows, f"{column}{metric}"):
+                value = float(rows[f"{column}{metric}"].mean())
+                found.append(Effect(f"floor: {label} of {whose}", value, cells=1, signed=False))
+    return tuple(found)
+
+
+def best_rate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of trials of one arm with several optimisers those of the best, by validation FD over seeds.
+
+    What the test split says of them is then untouched by the choice.
+    """
+    rates = rows["rest"].unique()
+    if len(rates) == 1 or lacking(rows, RANKED_BY):
+        most: pd.DataFrame = rows[rows["rest"] == rows["rest"].value_counts().index[0]]
+        return most
+    seeds = rows.groupby("rest")[SEED].nunique()
+    candidates = seeds[seeds >= min(FEWEST_SEEDS, int(seeds.max()))].index
+    quality = rows[rows["rest"].isin(candidates)].groupby("rest")[RANKED_BY].mean()
+    best: pd.DataFrame = rows[rows["rest"] == quality.idxmin()]
+    return best
+
+
+def directed(
+    claim: str,
+    number: int,
+    effects: Iterable[Effect],
+    direction: int,
+    regime: str,
+    *,
+    missing: str = "",
+) -> Verdict:
+    """Does the first effect go in the claimed direction, by an amount that counts?"""
+    main, *beside = effects
+    decision = decide(main, direction)
+    smallest = f"{main.margin:.3g}, {SMALLEST_SHARE:.0%} of the level compared with"
+    if missing:
+        reason = missing
+    elif math.isnan(main.low):
+        reason = too_few(main)
+    elif decision == "not reproduced":
+        reason = f"the interval excludes even the smallest effect that counts ({smallest})"
+    elif decision == "reproduced":
+        reason = "the whole interval is on the claim's side of 0"
+    else:
+        reason = f"the interval holds both no effect and one that counts ({smallest})"
+    if not missing and not math.isnan(main.low):
+        reason = f"{reason}. {method(main)}"
+    return Verdict(claim, number, decision, main, tuple(beside), regime, reason)
+
+
+def beyond(decision: Decision, effect: Effect, form: str = ".3g") -> str:
+    """Why an effect is, or is not, beyond its margin."""
+    where = {
+        "reproduced": "all of the interval is beyond",
+        "not reproduced": "none of the interval is beyond",
+        "undecided": "the interval holds",
+    }
+    if math.isnan(effect.low):
+        return too_few(effect)
+    return f"{where[decision]} {effect.margin:{form}}. {method(effect)}"
+
+
+def too_few(effect: Effect) -> str:
+    """Why there is no interval."""
+    if effect.cells == 0:
+        return "no two trials of this regime differ in the claim's factor alone"
+    arms = " in both arms. The difference" if effect.cells > 1 else ". The figure"
+    return (
+        f"{effect.seeds} seed{'s' * (effect.seeds != 1)} a cell: an interval needs at least "
+        f"{FEWEST_SEEDS} training seeds{arms} shown is what was observed"
+    )
+
+
+def method(effect: Effect) -> str:
+    """How an effect and its interval were found."""
+    paired = "Paired by seed and other factor, averaged over the other factor; "
+    return (
+        f"{paired if effect.cells > 1 else ''}{100 * effect.coverage:.3g}% t-interval over "
+        f"{effect.seeds} training seeds{'' if effect.cells > 1 else ' of one teacher'}"
+    )
+
+
+def nothing(claim: str, number: int, regime: str, reason: str) -> Verdict:
+    """Undecided, since something is missing."""
+    return Verdict(claim, number, "undecided", Effect("nothing measured"), (), regime, reason)

@@ -1,0 +1,157 @@
+"""Claim 13: a noise-trained student can outdo its teacher (section 4.1.3).
+
+The claim says that there is such a student. The best of many cells is the luckiest too: the cell,
+and the prior scale at which it is sampled, are chosen on the validation split, and what is claimed
+of it is read off the test split, which the choice has not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from analysis.effects import FEWEST_SEEDS, Effect, Verdict, decide_beyond
+from analysis.image.contrasts import (
+    L1,
+    MATCHED,
+    NOISE,
+    RESCALE,
+    SEED,
+    SMALLEST_SHARE,
+    TEACHER,
+    directed,
+    excess,
+    floors,
+    lacking,
+    level,
+    nothing,
+    regime_of,
+    usable,
+)
+from analysis.table import REGIME, is_adaptive
+
+SMALLEST_COPIED = 0.05
+"""From this share on above the teacher's own, samples that copy training images make a copier."""
+
+CELL = ["student", "rest", NOISE, L1, RESCALE]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A cell and a prior scale, chosen on the validation split.
+
+    Attributes:
+        rows: its trials, one a seed.
+        suffix: of the prior scale: empty, or `MATCHED`.
+        tried: cells and scales that it was chosen from.
+    """
+
+    rows: pd.DataFrame
+    suffix: str
+    tried: int
+
+    @property
+    def words(self) -> str:
+        """Student, noise, loss and scale."""
+        first = self.rows.iloc[0]
+        rescaled = ", rescaled codes" if first[RESCALE] else ""
+        scale = "prior scale sqrt(1 + noise^2)" if self.suffix else "prior scale 1"
+        rate = first["learning_rate"]
+        return (
+            f"{first['student']}, noise {first[NOISE]:.3g}{rescaled}, l1 weight {first[L1]:.3g}"
+            f"{'' if pd.isna(rate) else f', rate {rate:.3g}'}, at {scale}"
+        )
+
+
+def choose(rows: pd.DataFrame, metric: str) -> Choice | None:
+    """The noise-trained cell and scale with the lowest mean of a metric over seeds, validation.
+
+    Cells with fewer than three seeds compete only where no cell has three. None where the
+    validation or the test split lacks the metric.
+    """
+    noisy = rows[rows[NOISE] > 0.0]
+    found: list[tuple[float, Choice]] = []
+    groups = [cell for _, cell in noisy.groupby(CELL, dropna=False)]
+    most = min(FEWEST_SEEDS, max((cell[SEED].nunique() for cell in groups), default=0))
+    for cell in groups:
+        for suffix in ("",) if cell.iloc[0][RESCALE] else ("", MATCHED):
+            column = f"validation.{metric}{suffix}"
+            if cell[SEED].nunique() >= most and not lacking(cell, column, f"test.{metric}{suffix}"):
+                found.append((float(cell[column].mean()), Choice(cell, suffix, 0)))
+    if not found:
+        return None
+    return replace(min(found, key=lambda item: item[0])[1], tried=len(found))
+
+
+def outdone_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
+    """One verdict a regime: a data set, a teacher and a budget; students compete."""
+    asked = frame[frame["objective"] == "x_reconstruction"]
+    keys = [*REGIME, "teacher", "updates", "batch_size"]
+    for _, rows in usable(asked).groupby(keys, dropna=False):
+        if not is_adaptive(rows) and (rows[NOISE] > 0.0).any():
+            yield _outdone(rows, asked)
+
+
+def _outdone(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
+    claim = (
+        "A noise-trained student can outdo its teacher: the cell chosen by classifier FD on the "
+        "validation split has, on the test split, a lower one than the teacher's own samples, and "
+        "copies no more training images."
+    )
+    chosen = choose(rows, "classifier_fd")
+    floor_name = f"{TEACHER}classifier_fd"
+    if chosen is None or lacking(rows, floor_name):
+        columns = ("validation.classifier_fd", "test.classifier_fd", floor_name)
+        missing = lacking(rows, *columns) or "no cell has both splits"
+        return nothing(claim, 13, regime_of(rows, asked), missing)
+    cell, suffix = chosen.rows, chosen.suffix
+    regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
+    margin = SMALLEST_SHARE * float(cell[floor_name].mean())
+    main = excess(
+        cell, "classifier_fd", "classifier FD, student minus teacher", margin=margin, suffix=suffix
+    )
+    copied = _copied(cell, suffix)
+    further = ("nearest_train_ratio", "recall", "coverage", "classifier_mmd", "top_class_share")
+    beside = (
+        copied,
+        *(
+            excess(cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix)
+            for m in further
+        ),
+        level(cell, f"test.wasserstein_log_prob{suffix}", "Wasserstein of log p_T, nats"),
+        *floors(cell, {"classifier_fd": "classifier FD", "copied_share": "copied share"}),
+    )
+    verdict = directed(claim, 13, (main, *beside), -1, regime)
+    verdict = replace(verdict, reason=f"{chosen.words}: {verdict.reason}")
+    return _without_copies(verdict, copied)
+
+
+def _copied(cell: pd.DataFrame, suffix: str) -> Effect:
+    """The share of samples that copy, less the teacher's where that is known."""
+    name = "copied share, student minus teacher"
+    found = excess(cell, "copied_share", name, margin=SMALLEST_COPIED, suffix=suffix)
+    if found.cells:
+        return found
+    return level(cell, f"test.copied_share{suffix}", "copied share", margin=SMALLEST_COPIED)
+
+
+def _without_copies(verdict: Verdict, copied: Effect) -> Verdict:
+    """A student that copies has not outdone anyone; one that was not checked may have copied."""
+    if verdict.verdict != "reproduced":
+        return verdict
+    copies = decide_beyond(copied, 1)
+    if copies == "reproduced":
+        reason = (
+            f"its FD is lower, but it copies training images ({copied.name} {copied.value:.3g})"
+        )
+        return replace(verdict, verdict="not reproduced", reason=f"{reason}. {verdict.reason}")
+    if math.isnan(copied.low):
+        reason = "its FD is lower; whether it copies is not known: no test.copied_share"
+        return replace(verdict, verdict="undecided", reason=f"{reason}. {verdict.reason}")
+    if copies == "undecided":
+        reason = f"its FD is lower; copying more than {SMALLEST_COPIED:g} is within its interval"
+        return replace(verdict, verdict="undecided", reason=f"{reason}. {verdict.reason}")
+    return replace(verdict, reason=f"{verdict.reason}. It copies no more than its teacher does")
