@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raydistill.teachers.activations import concat_elu
 from raydistill.teachers.pixelcnn_layers import (
     CausalConv,
     CausalUpsample,
@@ -18,61 +16,6 @@ from raydistill.teachers.pixelcnn_layers import (
     shift_right,
 )
 from tests.helpers import normal, randomise
-
-
-def reference_concat_elu(x: Tensor) -> Tensor:
-    return torch.cat([F.elu(x), F.elu(-x)], dim=1)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_concat_elu_value_and_gradient(layout: torch.memory_format) -> None:
-    x = (3.0 * normal(2, 3, 4, 5)).contiguous(memory_format=layout).requires_grad_()
-    found, expected = concat_elu(x), reference_concat_elu(x)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
-    weights = normal(*found.shape, seed=1)
-    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (found, expected)]
-    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-14)
-
-
-def test_concat_elu_passes_gradcheck() -> None:
-    x = (2.0 * normal(2, 2, 2, 3)).requires_grad_()
-    assert torch.autograd.gradcheck(concat_elu, (x,))
-
-
-def test_concat_elu_leaves_its_input_alone() -> None:
-    x = normal(1, 2, 2, 2)
-    before = x.clone()
-    concat_elu(x)
-    assert torch.equal(x, before)
-
-
-MAGNITUDES = torch.logspace(-8, 1, 400, dtype=torch.float64)
-NEAR_ZERO = torch.cat([-MAGNITUDES.flip(0), MAGNITUDES])[None, :, None, None]
-
-
-def test_concat_elu_single_precision() -> None:
-    """As exact as an activation needs: to a unit in the last place of 1."""
-    x = NEAR_ZERO.float()
-    expected = reference_concat_elu(x.double())
-    torch.testing.assert_close(concat_elu(x).double(), expected, rtol=1e-6, atol=1.2e-7)
-
-
-def test_concat_elu_in_bfloat16() -> None:
-    """As exact as bfloat16 can be for arguments of a trained network's size, and finite always."""
-    x = NEAR_ZERO[:, NEAR_ZERO.flatten().abs() > 1e-4].bfloat16()
-    found = concat_elu(x)
-    assert found.dtype == torch.bfloat16
-    expected = reference_concat_elu(x.double())
-    torch.testing.assert_close(found.double(), expected, rtol=2.0**-8, atol=1e-6)
-    extreme = torch.tensor([-1e30, 1e30]).bfloat16()[None, :, None, None]
-    assert concat_elu(extreme).flatten().tolist() == [
-        -1.0,
-        float(extreme[0, 1]),
-        *[
-            float(extreme[0, 1]),
-            -1.0,
-        ],
-    ]
 
 
 def test_shifts_move_by_one_and_fill_with_zero() -> None:
