@@ -57,6 +57,8 @@ def _noise_and_losses(frame: pd.DataFrame) -> Iterator[Verdict]:
         if is_adaptive(group):
             yield from explore(group, regime_of(group, asked))
             continue
+        if len(group) > 1 and len(group[[NOISE, L1]].drop_duplicates()) == 1:
+            continue  # a sweep about other things
         for whole in comparable_groups(group, "rest", "teacher"):
             together = count_arms(whole)
             for part in arms_of_noise(whole):
