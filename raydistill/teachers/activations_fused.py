@@ -69,10 +69,12 @@ def _run(loop: Callable[..., None], out: Tensor, *arguments: Any) -> None:
         loop(*arguments, 0, batch)
         return
     bounds = [batch * share // threads for share in range(threads + 1)]
+    # The calling thread takes a share as well, rather than sleep while more threads than asked run.
     jobs = [
-        _pool(threads).submit(loop, *arguments, first, stop)
-        for first, stop in itertools.pairwise(bounds)
+        _pool(threads - 1).submit(loop, *arguments, first, stop)
+        for first, stop in itertools.pairwise(bounds[1:])
     ]
+    loop(*arguments, 0, bounds[1])
     for job in jobs:
         job.result()
 
