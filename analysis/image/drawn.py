@@ -1,0 +1,68 @@
+"""All figures of image sweeps, by file name, and what is missing of those that cannot be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.charts import Chart
+from analysis.image.figures import learning_charts, noise_charts
+from analysis.image.noise_curves import noise_curves
+from analysis.image.norm_sheets import norm_sheets
+from analysis.image.quality_charts import collapse_charts, pareto_charts
+from analysis.image.sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
+from analysis.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What records give.
+
+    Attributes:
+        sheets: of each figure what could be drawn, and what is missing.
+    """
+
+    sheets: dict[str, Sheet]
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """By file name; those of several regimes are numbered from the second."""
+        return {
+            name if place == 0 else f"{name}_{place + 1}": chart
+            for name, sheet in self.sheets.items()
+            for place, chart in enumerate(sheet.charts)
+        }
+
+    @property
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """By figure, what could not be drawn."""
+        return {name: sheet.missing for name, sheet in self.sheets.items() if sheet.missing}
+
+
+def draw(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Drawn:
+    """Every figure that the records allow.
+
+    Args:
+        frame: `to_frame` of the records.
+        records: all records that the table was made of; its column `record` points into them.
+    """
+    noise, learning = noise_charts(frame, records), learning_charts(frame, records)
+    return Drawn(
+        {
+            "figure_3_objectives": objectives_sheet(frame, records),
+            "figure_4_losses": losses_sheets(frame, records),
+            "figure_5_norms": norm_sheets(frame, records),
+            "figure_6_colour": colour_sheets(frame, records),
+            "noise_effect": noise_curves(frame),
+            "collapse": collapse_charts(frame),
+            "pareto": pareto_charts(frame),
+            "noise_injection": Sheet(
+                noise, () if noise else ("comparable finished trials that differ in noise level",)
+            ),
+            "learning_curves": Sheet(
+                learning, () if learning else ("trials that have been evaluated",)
+            ),
+        }
+    )
