@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import ray
 
@@ -13,6 +15,12 @@ from tests.cluster.scripts import run_image_sweep, trials
 pytestmark = pytest.mark.ray
 
 SHORT = ("--set", "budget.updates=20", "--set", "budget.evaluate_every=10")
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of its own: other tests count the teachers in the session's."""
+    return tmp_path_factory.mktemp("image_sweeps")
 
 
 @pytest.fixture(scope="module", autouse=True)
