@@ -38,7 +38,7 @@ class LossTypeSettings(SweepSettings):
     Attributes:
         objectives: what is minimised.
         students: of the teacher's own architecture (pixelcnn_flow), or without its causality.
-        estimators: of reverse KL's gradient; an update by the path derivative takes some four
+        estimators: of reverse KL's gradient; an update by the path derivative takes several
             times as long.
         l1_weights: of all objectives but reverse KL.
         learning_rates: of Adam; the search's range.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,9 @@ import pandas as pd
 
 from analysis.image.claims import MATCHED, judge
 from analysis.image.figures import learning_charts, noise_charts
+from analysis.image.pictures import read_png
 from analysis.page import ABSENT, Embedded, data_uri, embed, significant
-from analysis.records import PNG_SIGNATURE, RecordSet, Skipped, TrialRecord, read_artefact
+from analysis.records import RecordSet, Skipped, TrialRecord
 from analysis.table import RANKED_BY, comparable_groups, data_of, ranked, to_frame
 
 TEMPLATE = "report_image.html.j2"
@@ -120,7 +120,7 @@ def _pictures(
     rebuilt = f"test images, each followed by its reconstruction; {_cell_caption(order.loc[first])}"
     wanted.append((first, "reconstructions", "Reconstructions of the best", rebuilt))
     for i, name, title, caption in wanted:
-        png = _read_png(records[order["record"].loc[i]], name, unreadable)
+        png = read_png(records[order["record"].loc[i]], name, unreadable)
         if png:
             yield Embedded(title, data_uri(png), caption)
 
@@ -131,18 +131,3 @@ def _cell_caption(row: Any, suffix: str = "") -> str:
     shown = {label: significant(row.get(name)) for name, label in names.items()}
     parts = [f"{label} {text}" for label, text in shown.items() if text != ABSENT]
     return ", ".join([row["objective"], *parts])
-
-
-def _read_png(item: TrialRecord, name: str, unreadable: list[Skipped]) -> bytes:
-    """A picture of a trial; empty, and reported, if it is not one."""
-    path = item.record.artefacts.get(name)
-    if path is None:
-        return b""
-    found = read_artefact(item, name)
-    if isinstance(found, bytes):
-        if found.startswith(PNG_SIGNATURE):
-            return found
-        where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
-        found = Skipped(item.sweep.name, where, "not a PNG picture")
-    unreadable.append(found)
-    return b""

@@ -35,7 +35,7 @@ class GaussianFit:
     @cached_property
     def root(self) -> Tensor:
         """The symmetric root of the covariance, (D, D)."""
-        values, vectors = _eigh(self.covariance)
+        values, vectors = _eigenpairs(self.covariance)
         result: Tensor = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
         return result
 
@@ -71,17 +71,27 @@ def frechet_distance(a: Array | Tensor | GaussianFit, b: Array | Tensor | Gaussi
         between = a.deviations @ b.deviations.T
         wide = between.shape[0] < between.shape[1]
         square = between @ between.T if wide else between.T @ between
-    trace_root = float(_eigh(square)[0].clamp(min=0.0).sqrt().sum())
+    trace_root = float(_eigenvalues(square).clamp(min=0.0).sqrt().sum())
     gap = float((a.mean - b.mean).square().sum())
     return gap + a.trace + b.trace - 2.0 * trace_root
 
 
-def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors of a symmetric matrix.
+def _eigenvalues(matrix: Tensor) -> Tensor:
+    """Of a symmetric matrix.
 
     Divide and conquer can fail on the near-singular covariances of images; QR iteration is slower
     and does not.
     """
+    try:
+        values: Tensor = torch.linalg.eigvalsh(matrix)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        found = linalg.eigh(matrix.cpu().numpy(), eigvals_only=True, driver="ev")
+        values = torch.from_numpy(found).to(matrix)
+    return values
+
+
+def _eigenpairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and, as columns, eigenvectors; see `_eigenvalues`."""
     try:
         values, vectors = torch.linalg.eigh(matrix)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
