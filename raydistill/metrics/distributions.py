@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import stats
 from torch import Tensor
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ class GaussianFit:
     @cached_property
     def root(self) -> Tensor:
         """The symmetric root of the covariance, (D, D)."""
-        values, vectors = _eigenpairs(self.covariance)
+        values, vectors = torch.linalg.eigh(self.covariance)
         result: Tensor = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
         return result
 
@@ -71,33 +71,9 @@ def frechet_distance(a: Array | Tensor | GaussianFit, b: Array | Tensor | Gaussi
         between = a.deviations @ b.deviations.T
         wide = between.shape[0] < between.shape[1]
         square = between @ between.T if wide else between.T @ between
-    trace_root = float(_eigenvalues(square).clamp(min=0.0).sqrt().sum())
+    trace_root = float(torch.linalg.eigvalsh(square).clamp(min=0.0).sqrt().sum())
     gap = float((a.mean - b.mean).square().sum())
     return gap + a.trace + b.trace - 2.0 * trace_root
-
-
-def _eigenvalues(matrix: Tensor) -> Tensor:
-    """Of a symmetric matrix.
-
-    Divide and conquer can fail on the near-singular covariances of images; QR iteration is slower
-    and does not.
-    """
-    try:
-        values: Tensor = torch.linalg.eigvalsh(matrix)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        found = linalg.eigh(matrix.cpu().numpy(), eigvals_only=True, driver="ev")
-        values = torch.from_numpy(found).to(matrix)
-    return values
-
-
-def _eigenpairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and, as columns, eigenvectors; see `_eigenvalues`."""
-    try:
-        values, vectors = torch.linalg.eigh(matrix)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        found = linalg.eigh(matrix.cpu().numpy(), driver="ev")
-        values, vectors = (torch.from_numpy(part).to(matrix) for part in found)
-    return values, vectors
 
 
 def ks_statistic(a: Array, b: Array) -> float:
