@@ -20,6 +20,7 @@ from raydistill.conditionals.configs import KINDS
 from raydistill.config_base import FrozenConfig
 from raydistill.objectives import (
     OBJECTIVES,
+    Extra,
     ObjectiveConfig,
     ReverseKLConfig,
     XReconstructionConfig,
@@ -129,6 +130,10 @@ class TrialConfig(FrozenConfig, ABC):
     def headline(self) -> str:
         """The metric that a line of progress shows, and that a sweep ranks by unless it says so."""
 
+    def extra_loss(self) -> Extra | None:
+        """What this task adds to any objective's loss."""
+        return None
+
     def why_unmeasured(self, metric: str, split: str) -> str:
         """Why a trial will not have a metric on a split, and the remedy; empty if it may."""
         return ""
@@ -207,7 +212,13 @@ class TrialConfig(FrozenConfig, ABC):
         student.check(self.event_shape)
         if isinstance(objective, ReverseKLConfig):
             gaussian = student.is_gaussian and self.teacher_model.is_gaussian
-            allowed = {"plain": True, "path": student.has_score, "exact": gaussian}
+            steps = student.gaussian_steps and self.teacher_model.gaussian_steps
+            allowed = {
+                "plain": True,
+                "path": student.has_score,
+                "exact": gaussian,
+                "per_step": steps,
+            }
             if not allowed[objective.estimator]:
                 known = " or ".join(repr(name) for name, fits in allowed.items() if fits)
                 raise ValueError(

@@ -8,6 +8,7 @@ data for x-reconstruction and decoded from the prior for oracle prediction.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -15,10 +16,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from raydistill.conditionals.priors import NORMAL
 from raydistill.config_base import FrozenConfig
 from raydistill.gaussians import kl_divergence
 from raydistill.students.base import FlowStudent, Student
+from raydistill.students.conditioned import ConditionedFlow
 from raydistill.teachers.base import Teacher
+from raydistill.teachers.conditioned import ConditionedTeacher
 
 Draws = Literal["prior", "data pairs", "oracle pairs"]
 
@@ -31,11 +35,22 @@ class Batch:
         z: prior noise, or the code of x; (B, *event_shape).
         x: the example that z encodes; None for objectives that draw on the prior alone.
         noise: standard normal noise for noise injection, of the shape of z; None where unused.
+        conditioning: of each example, for models that are `given` it; None for others.
+        context: leading samples of each sequence that give the rest its past and are not scored.
+        reference: recorded sequences of the same conditioning, of the shape of z, for what compares
+            spectra; None where unused.
     """
 
     z: Tensor
     x: Tensor | None = None
     noise: Tensor | None = None
+    conditioning: Tensor | None = None
+    context: int = 0
+    reference: Tensor | None = None
+
+    def scored(self, sequences: Tensor) -> Tensor:
+        """The part of (B, N, ...) that is scored."""
+        return sequences[:, self.context :] if self.context else sequences
 
 
 @dataclass(frozen=True)
@@ -61,11 +76,13 @@ class ReverseKLConfig(FrozenConfig):
     Attributes:
         estimator: of its gradient. `plain` differentiates through density and sample; `path` only
             through the sample, which has no variance at the optimum (Roeder et al., 2017) and
-            needs the student's score; `exact` is the closed form between Gaussians, without noise.
+            needs the student's score; `exact` is the closed form between Gaussians, without noise;
+            `per_step` is the closed form between the Gaussians of each step of two sequence models,
+            on sampled histories (Ping et al., 2018).
     """
 
     kind: Literal["reverse_kl"] = "reverse_kl"
-    estimator: Literal["plain", "path", "exact"] = "plain"
+    estimator: Literal["plain", "path", "exact", "per_step"] = "plain"
 
 
 class ZReconstructionConfig(FrozenConfig):
@@ -143,6 +160,8 @@ class ReverseKL:
         assert isinstance(student, FlowStudent)
         if self.config.estimator == "exact":
             return self._exact(batch, teacher, student)
+        if self.config.estimator == "per_step" or batch.context:
+            return self._steps(batch, teacher, student)
         pushed = student.forward_with_log_det(batch.z)
         entropy = -(student.prior_log_prob(batch.z) - pushed.log_det).mean() / teacher.dimension
         cross_entropy = -teacher.log_prob(pushed.x).mean() / teacher.dimension
@@ -153,6 +172,25 @@ class ReverseKL:
             surrogate = cross_entropy + path
             loss = surrogate + (loss - surrogate).detach()
         terms = {"entropy": entropy.detach(), "cross_entropy": cross_entropy.detach()}
+        return ObjectiveOutput(loss, pushed.x, batch.z, terms)
+
+    def _steps(self, batch: Batch, teacher: Teacher, student: FlowStudent) -> ObjectiveOutput:
+        """One dimension after another, so that a part of them can be scored."""
+        pushed = student.steps(batch.z)
+        code = teacher.steps(pushed.x)
+        z, log_scale = batch.scored(batch.z), batch.scored(pushed.log_derivative)
+        z_teacher, log_slope = batch.scored(code.z), batch.scored(code.log_derivative)
+        # Given its past, x_t is N(m, s^2) to the student and N(mu, sigma^2) to the teacher:
+        # log(s / sigma), and (x_t - mu) / sigma at z_t = 0, where x_t = m.
+        log_ratio = log_scale + log_slope
+        if self.config.estimator == "per_step":
+            mean = z_teacher - log_ratio.exp() * z
+            loss = (0.5 * (torch.expm1(2.0 * log_ratio) + mean.square()) - log_ratio).mean()
+        else:
+            loss = (0.5 * (z_teacher.square() - z.square()) - log_ratio).mean()
+        cross_entropy = -(NORMAL.log_prob(z_teacher) + log_slope).mean().detach()
+        entropy = -(NORMAL.log_prob(z) - log_scale).mean().detach()
+        terms = {"entropy": entropy, "cross_entropy": cross_entropy}
         return ObjectiveOutput(loss, pushed.x, batch.z, terms)
 
     def _exact(self, batch: Batch, teacher: Teacher, student: FlowStudent) -> ObjectiveOutput:
@@ -176,7 +214,8 @@ class ZReconstruction:
 
     def __call__(self, batch: Batch, teacher: Teacher, student: Student) -> ObjectiveOutput:
         x = student(batch.z)
-        loss = distance(teacher.encode(x).z, batch.z, self.config.l1_weight)
+        code = teacher.encode(x).z
+        loss = distance(batch.scored(code), batch.scored(batch.z), self.config.l1_weight)
         return ObjectiveOutput(loss, x, batch.z)
 
 
@@ -213,7 +252,8 @@ def _pair_loss(batch: Batch, student: Student, config: NoisyConfig) -> Objective
         assert batch.noise is not None
         z = config.shrinkage * (z + config.noise_level * batch.noise)
     x = student(z)
-    return ObjectiveOutput(distance(x, batch.x, config.l1_weight), x, z)
+    loss = distance(batch.scored(x), batch.scored(batch.x), config.l1_weight)
+    return ObjectiveOutput(loss, x, z)
 
 
 Objective = ReverseKL | ZReconstruction | XReconstruction | Oracle
@@ -234,6 +274,10 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
+Extra = Callable[[ObjectiveOutput, Batch], dict[str, Tensor]]
+"""What is added to any objective's loss: named scalars."""
+
+
 class DistillationLoss(nn.Module):
     """An objective as a module around its student, so that DDP sees one forward a step.
 
@@ -243,17 +287,33 @@ class DistillationLoss(nn.Module):
         objective, teacher, student: what to train on what.
         replicas: how many independent students the student is a stack of. Their losses are added,
             so that each has the gradient that it would have alone.
+        extra: added to the loss; each of its scalars is a term.
     """
 
     def __init__(
-        self, objective: Objective, teacher: Teacher, student: Student, replicas: int = 1
+        self,
+        objective: Objective,
+        teacher: Teacher,
+        student: Student,
+        replicas: int = 1,
+        extra: Extra | None = None,
     ) -> None:
         super().__init__()
-        self.student, self.replicas = student, replicas
+        self.student, self.replicas, self.extra = student, replicas, extra
         self._objective, self._teacher = objective, [teacher]
 
     def forward(self, batch: Batch) -> ObjectiveOutput:
-        output = self._objective(batch, self._teacher[0], self.student)
+        teacher, student = self._teacher[0], self.student
+        if batch.conditioning is not None:
+            assert isinstance(teacher, ConditionedTeacher)
+            assert isinstance(student, ConditionedFlow)
+            teacher, student = teacher.given(batch.conditioning), student.given(batch.conditioning)
+        output = self._objective(batch, teacher, student)
+        if self.extra is not None:
+            added = self.extra(output, batch)
+            terms = output.terms | {name: term.detach() for name, term in added.items()}
+            loss = output.loss + torch.stack(list(added.values())).sum()
+            output = replace(output, loss=loss, terms=terms)
         if self.replicas == 1:
             return output
         # Objectives average over all dimensions, those of all replicas together.

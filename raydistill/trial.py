@@ -94,7 +94,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         run.on_progress(progress)
 
     job = Job(
-        DistillationLoss(objective, task.teacher, student, len(config.seeds)),
+        DistillationLoss(objective, task.teacher, student, len(config.seeds), config.extra_loss()),
         task.draw(config),
         lambda updates: task.evaluate(student, config, "validation"),
         config.optimiser,

@@ -36,12 +36,15 @@ class StudentConfig(FrozenConfig, ABC):
     Attributes:
         is_flow: whether it builds a `FlowStudent`.
         has_score: whether that flow implements `score`, which the path derivative needs.
+        gaussian_steps: whether that flow is causal and affine in z_t given z_1 ... z_{t-1}, and
+            implements `steps`: each step of it is then a Gaussian.
         is_gaussian: whether what it builds has a `gaussian`.
     """
 
     kind: str
     is_flow: ClassVar[bool] = False
     has_score: ClassVar[bool] = False
+    gaussian_steps: ClassVar[bool] = False
     is_gaussian: ClassVar[bool] = False
 
     @abstractmethod
@@ -66,6 +69,19 @@ class Pushforward:
 
     x: Tensor
     log_det: Tensor
+
+
+@dataclass(frozen=True)
+class Steps:
+    """x = S(z), one dimension after another.
+
+    Attributes:
+        x: of the shape of z.
+        log_derivative: log dx_t / dz_t, of the shape of z, nats.
+    """
+
+    x: Tensor
+    log_derivative: Tensor
 
 
 class FlowStudent(Student):
@@ -93,6 +109,14 @@ class FlowStudent(Student):
             NotImplementedError: this flow has none in closed form.
         """
         raise NotImplementedError(f"{type(self).__name__} has no score in closed form")
+
+    def steps(self, z: Tensor) -> Steps:
+        """x = S(z) with the log-derivative of each dimension; only where `gaussian_steps` says so.
+
+        Raises:
+            NotImplementedError: this flow has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no steps")
 
     def diagonal(self, z: Tensor) -> Tensor:
         """dx_t / dz_t at z, of the shape of z; only of flows whose Jacobian is triangular.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from raydistill.conditionals import Conditional
+from raydistill.conditionals.base import Noise
 from raydistill.conditionals.priors import NORMAL
 from raydistill.config_base import FrozenConfig
 from raydistill.gaussians import Gaussian
@@ -34,10 +35,12 @@ class TeacherConfig(FrozenConfig, ABC):
     """What every teacher's configuration offers; a subclass fixes `kind`.
 
     Attributes:
+        gaussian_steps: whether what it builds has Gaussian conditionals and implements `steps`.
         is_gaussian: whether what it builds has a `gaussian`.
     """
 
     kind: str
+    gaussian_steps: ClassVar[bool] = False
     is_gaussian: ClassVar[bool] = False
 
     @property
@@ -92,6 +95,14 @@ class Teacher(nn.Module, ABC):
     @abstractmethod
     def encode(self, x: Tensor) -> Encoding:
         """T: x of shape (B, *event_shape) to z of the same shape, in one parallel pass."""
+
+    def steps(self, x: Tensor) -> Noise:
+        """T with the log-derivative of each dimension, both of the shape of x.
+
+        Raises:
+            NotImplementedError: this teacher has none; `encode` gives their sum.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no steps")
 
     @abstractmethod
     def decode(
