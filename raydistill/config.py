@@ -21,6 +21,7 @@ from raydistill.config_base import FrozenConfig
 from raydistill.objectives import (
     OBJECTIVES,
     Extra,
+    NoisyConfig,
     ObjectiveConfig,
     ReverseKLConfig,
     XReconstructionConfig,
@@ -175,6 +176,18 @@ class TrialConfig(FrozenConfig, ABC):
         return 1
 
     @property
+    def noise_level(self) -> float:
+        """The noise that the student's codes carry in training; 0 where the objective has none."""
+        objective = self.objective
+        return objective.noise_level if isinstance(objective, NoisyConfig) else 0.0
+
+    @property
+    def matched_scale(self) -> float:
+        """The standard deviation of what the student is trained on, for codes that are N(0, 1)."""
+        objective = self.objective
+        return objective.matched_scale if isinstance(objective, NoisyConfig) else 1.0
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The training seeds: one, or one a replica."""
         return (self.seed,)
@@ -201,7 +214,7 @@ class TrialConfig(FrozenConfig, ABC):
                 f"{student.kind!r} is not invertible; choose a flow student "
                 "(pixelcnn_flow), or z_reconstruction, x_reconstruction or oracle"
             )
-        noisy = getattr(objective, "noise_level", 0.0) > 0.0
+        noisy = self.noise_level > 0.0
         if (noisy or objective_class(objective).needs_flow) and not self.teacher_model.normal_prior:
             field = "objective.noise_level" if noisy else "objective.kind"
             raise ValueError(

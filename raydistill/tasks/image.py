@@ -23,7 +23,7 @@ from raydistill.tasks.image_assets import (
     get_teacher,
 )
 from raydistill.tasks.image_config import ImageTrial
-from raydistill.tasks.image_evaluation import ImageEvaluation, matched_scale, noise_level
+from raydistill.tasks.image_evaluation import ImageEvaluation
 from raydistill.tasks.image_pairs import (
     Kind,
     Pairs,
@@ -144,7 +144,7 @@ class ImageTask:
                 self.teacher.sample_prior(count, random_of(update))[share]
             )
         pairs = self.data_pairs if draws == "data pairs" else self.oracle_pairs
-        noisy = noise_level(config) > 0.0
+        noisy = config.noise_level > 0.0
 
         def draw(update: int, share: slice) -> Batch:
             random = random_of(update)
@@ -205,8 +205,8 @@ class ImageTask:
             "teacher": self.evaluation.teacher_samples.x[:GRID],
             "data": test.x[:GRID],
         }
-        if matched_scale(config) != 1.0:
-            shown["samples_matched"] = student(z * matched_scale(config))
+        if config.matched_scale != 1.0:
+            shown["samples_matched"] = student(z * config.matched_scale)
         if norms is not None:
             shown["norms"] = norms.x.unflatten(0, (-1, len(RADII)))[:NORM_ROWS]
         student.train()

@@ -14,7 +14,6 @@ from raydistill.data.logit import dequantise, from_logit, to_logit
 from raydistill.metrics.force import force_summary, radial_force
 from raydistill.metrics.likelihood import compare_log_probs, logits_of
 from raydistill.metrics.norms import FEW_RADII, RADII, at_radii, same_class_shares
-from raydistill.objectives import NoisyConfig
 from raydistill.seeding import generator
 from raydistill.students.base import FlowStudent, Student
 from raydistill.tasks.image_assets import ClassifierAsset, TeacherAsset, encode
@@ -85,7 +84,7 @@ class ImageEvaluation:
         """
         student.eval()
         thorough = split == "test"
-        scales = {"": 1.0, "_matched": matched_scale(config)}
+        scales = {"": 1.0, "_matched": config.matched_scale}
         if thorough:
             scales |= {f"_at_{scale:g}": scale for scale in self.wanted.prior_scales}
         judged: dict[float, dict[str, float]] = {}
@@ -236,18 +235,6 @@ class ImageEvaluation:
         log_student = student.prior_log_prob(z) - pushed.log_det
         gap = log_student - self.teacher.log_prob(pushed.x)
         return float(gap.double().mean()) / self.teacher.dimension
-
-
-def noise_level(config: TrialConfig) -> float:
-    """The noise that the student's codes carry in training; 0 where the objective has none."""
-    objective = config.objective
-    return objective.noise_level if isinstance(objective, NoisyConfig) else 0.0
-
-
-def matched_scale(config: TrialConfig) -> float:
-    """The standard deviation of the codes that the student was trained on, if codes are N(0, 1)."""
-    objective = config.objective
-    return objective.matched_scale if isinstance(objective, NoisyConfig) else 1.0
 
 
 def _in_parts(student: Student, z: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from raydistill.data.logit import to_logit
 from raydistill.store import Store
 from raydistill.tasks.image import ImageTask
 from raydistill.tasks.image_config import CLASSIFIER_METRICS, TEST_METRICS, ImageTrial
-from raydistill.tasks.image_evaluation import matched_scale, noise_level
 from tests.helpers import merge, normal
 from tests.tasks.students import Constant, Copier, TeacherInverse
 
@@ -131,7 +130,7 @@ def test_further_prior_scales_are_judged_once_with_a_suffix(
     other = ImageTask(config, store, torch.device("cpu"))
     student = TeacherInverse(task)
     found = other.evaluate(student, config, "test")
-    assert matched_scale(config) == 1.25
+    assert config.matched_scale == 1.25
     for name in ("classifier_fd", "pixel_fd", "density", "z_reconstruction_l1"):
         assert found[f"{name}_at_1.25"] == found[f"{name}_matched"] != found[name]
     assert found["z_reconstruction_l1_at_0.8"] < 1e-3
@@ -186,6 +185,6 @@ def test_matched_scale_is_the_deviation_of_noised_codes(smoke_values: dict[str, 
         ({"kind": "z_reconstruction"}, 0.0),
     ):
         config = parse_trial(merge(smoke_values, {"objective": objective}))
-        assert noise_level(config) == level
+        assert config.noise_level == level
         noised = normal(100_000) + level * normal(100_000, seed=1)
-        assert matched_scale(config) == pytest.approx(float(noised.std()), rel=0.01)
+        assert config.matched_scale == pytest.approx(float(noised.std()), rel=0.01)
