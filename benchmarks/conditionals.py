@@ -23,7 +23,8 @@ from raydistill.presets import Preset, image_preset
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Store
-from raydistill.tasks.image_assets import TeacherAsset, get_teacher
+from raydistill.tasks.assets import TeacherAsset
+from raydistill.tasks.image_assets import get_teacher
 from raydistill.tasks.image_config import TeacherTraining
 from raydistill.training import Progress
 

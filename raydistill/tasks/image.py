@@ -16,8 +16,8 @@ from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.students.base import Student
+from raydistill.tasks.assets import TeacherAsset
 from raydistill.tasks.image_assets import (
-    TeacherAsset,
     data_scale,
     get_classifier,
     get_teacher,

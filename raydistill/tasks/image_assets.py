@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,32 +26,13 @@ from raydistill.metrics.likelihood import GaussianBaseline, held_out_bits, logit
 from raydistill.seeding import generator
 from raydistill.storage import Storage
 from raydistill.store import Built, Store, code_version
+from raydistill.tasks.assets import TeacherAsset, with_threads
 from raydistill.tasks.image_config import TeacherTraining
 from raydistill.teachers.base import Teacher
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.training import Job, Progress, Workers, train
 
 ENCODE_BATCH = 250
-
-
-@dataclass(frozen=True)
-class TeacherAsset:
-    """A trained, frozen teacher.
-
-    Attributes:
-        key: its content hash.
-        info: bits/dim with baselines, encodings against the prior, training history.
-        found: whether the store had it.
-        threads: with which it was trained and computes what the store keeps.
-        normal_prior: whether the prior of z is N(0, I).
-    """
-
-    key: str
-    teacher: Teacher
-    info: dict[str, Any]
-    found: bool
-    threads: int
-    normal_prior: bool
 
 
 def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:
@@ -109,17 +89,6 @@ def get_teacher(
         training.threads,
         training.model.normal_prior,
     )
-
-
-@contextlib.contextmanager
-def with_threads(count: int) -> Iterator[None]:
-    """Fix the number of threads, of which the last bits of a sum are a function."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from raydistill.metrics.likelihood import compare_log_probs, logits_of
 from raydistill.metrics.norms import FEW_RADII, RADII, at_radii, same_class_shares
 from raydistill.seeding import generator
 from raydistill.students.base import FlowStudent, Student
-from raydistill.tasks.image_assets import ClassifierAsset, TeacherAsset, encode
+from raydistill.tasks.assets import TeacherAsset
+from raydistill.tasks.image_assets import ClassifierAsset, encode
 from raydistill.tasks.image_config import EvaluationConfig
 from raydistill.tasks.image_judge import ImageJudge
 from raydistill.tasks.image_pairs import Kind, Pairs

@@ -19,7 +19,8 @@ from raydistill.metrics.likelihood import logits_of
 from raydistill.metrics.norms import RADII, at_radii
 from raydistill.seeding import generator
 from raydistill.store import Asset, Built, Store, code_version
-from raydistill.tasks.image_assets import TeacherAsset, encode, with_threads
+from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.tasks.image_assets import encode
 
 SHARD = 1000
 """Prior draws of one shard."""

@@ -1,0 +1,43 @@
+"""What the tasks' assets share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from raydistill.teachers.base import Teacher
+
+
+@dataclass(frozen=True)
+class TeacherAsset:
+    """A trained, frozen teacher.
+
+    Attributes:
+        key: its content hash.
+        info: held-out likelihood with baselines, codes against the prior, training history.
+        found: whether the store had it.
+        threads: with which it was trained and computes what the store keeps.
+        normal_prior: whether the prior of z is N(0, I).
+    """
+
+    key: str
+    teacher: Teacher
+    info: dict[str, Any]
+    found: bool
+    threads: int
+    normal_prior: bool
+
+
+@contextlib.contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Fix the number of threads, of which the last bits of a sum are a function."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
