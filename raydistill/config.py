@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # a configuration says what builds it; those rooms import thi
 TASKS = {
     "image": "raydistill.tasks.image_config:ImageTrial",
     "gaussian": "raydistill.tasks.gaussian_config:GaussianTrial",
+    "vocoder": "raydistill.tasks.vocoder_config:VocoderTrial",
 }
 """Name of a task -> the configuration of its trials."""
 

@@ -8,6 +8,7 @@ from raydistill.config import ConfigError, parse_trial
 from raydistill.data.images import DATA_SETS, has_classes
 from raydistill.tasks.gaussian_config import GaussianTrial
 from raydistill.tasks.image_config import ImageTrial
+from raydistill.tasks.vocoder_config import VocoderTrial
 from raydistill.teachers.pixelcnn import PixelCNNConfig
 
 Preset = Literal["smoke", "small", "paper"]
@@ -72,6 +73,67 @@ def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:
         }
     trial = parse_trial(values)
     assert isinstance(trial, GaussianTrial)
+    return trial
+
+
+def vocoder_preset(preset: Preset, dataset: str | None) -> VocoderTrial:
+    """The vocoder task's base trial at one of three sizes.
+
+    Args:
+        preset: smoke (a minute of speech, small models), small (a laptop) or paper (section
+            4.1.4, whose sizes are those of the systems that it builds on, for a GPU).
+        dataset: a name in `raydistill.data.speech.SPEECH_SETS`, or the path of a folder of mono
+            WAV or FLAC files; None takes the preset's own.
+
+    Raises:
+        ConfigError: the data set is unknown.
+    """
+    data: Values = {}
+    if dataset is not None:
+        folder = "/" in dataset or dataset.startswith(".")
+        data = {"name": "folder", "root": dataset} if folder else {"name": dataset}
+    values: Values = {"task": "vocoder", "data": data}
+    if preset == "smoke":
+        budget = {"updates": 30, "evaluate_every": 15, "checkpoint_every": 10}
+        values |= {
+            "data": data | {"seconds": 60.0},
+            "teacher": {
+                "model": {"kind": "samplernn", "hidden": 32},
+                "budget": budget | {"batch_size": 8},
+                "threads": 1,
+            },
+            "student": {"kind": "wavenet_flow", "flows": 2, "channels": 8, "layers": 3},
+            "budget": budget | {"batch_size": 4},
+            "pairs": {"data_copies": 1},
+            "evaluation": {"sentences": 4, "validation_sentences": 2, "seconds": 1.5},
+        }
+    if preset == "paper":
+        values |= {
+            "teacher": {
+                "model": {"kind": "samplernn", "hidden": 1024},
+                "optimiser": {"learning_rate": 1e-3, "warmup": 500},
+                "budget": {
+                    "updates": 100_000,
+                    "batch_size": 32,
+                    "evaluate_every": 5_000,
+                    "checkpoint_every": 1_000,
+                },
+            },
+            "student": {"kind": "wavenet_flow", "channels": 64, "layers": 6},
+            "optimiser": {"learning_rate": 1e-3, "warmup": 1_000},
+            "budget": {
+                "updates": 200_000,
+                "batch_size": 8,
+                "evaluate_every": 10_000,
+                "checkpoint_every": 1_000,
+            },
+            "window": 8_000,
+            "context": 2_000,
+            "pairs": {"data_copies": 8, "oracle_copies": 4},
+            "evaluation": {"sentences": 100, "validation_sentences": 20, "seconds": 10.0},
+        }
+    trial = parse_trial(values)
+    assert isinstance(trial, VocoderTrial)
     return trial
 
 

@@ -16,11 +16,13 @@ from raydistill.teachers.base import TeacherConfig
 TEACHERS = {
     "pixelcnn": "raydistill.teachers.pixelcnn:PixelCNNConfig",
     "gaussian": "raydistill.teachers.gaussian:GaussianTeacherConfig",
+    "samplernn": "raydistill.teachers.samplernn:SampleRNNConfig",
 }
 STUDENTS = {
     "resnet": "raydistill.students.resnet:ResNetConfig",
     "pixelcnn_flow": "raydistill.students.pixelcnn_flow:PixelCNNFlowConfig",
     "linear": "raydistill.students.linear:LinearStudentConfig",
+    "wavenet_flow": "raydistill.students.wavenet_flow:WaveNetFlowConfig",
 }
 
 Config = TypeVar("Config", TeacherConfig, StudentConfig)

@@ -27,6 +27,7 @@ from raydistill.record import (
     environment,
     parse_record,
 )
+from raydistill.sounds import Sound, wav
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.tasks.base import Task
@@ -127,6 +128,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         time.time(),
     )
     book.arrays(task.arrays(student, config))
+    book.sounds(task.sounds(student, config), config.budget.updates)
     return book.finish((*outcome.history, result), spent, task.pictures(student, config))
 
 
@@ -245,6 +247,13 @@ class _Book:
         tensors = {name: value.detach().cpu().contiguous() for name, value in arrays.items()}
         self.folder.write(ARRAYS, safetensors.torch.save(tensors))
         self.record = replace(self.record, artefacts=self.record.artefacts | {"arrays": ARRAYS})
+
+    def sounds(self, sounds: dict[str, Sound], updates: int) -> None:
+        for name, sound in sounds.items():
+            self.folder.write(f"{name}.wav", wav(sound))
+            self.writer.add_audio(name, sound.samples[None], updates, sample_rate=sound.rate)
+        files = {f"{name}_wav": f"{name}.wav" for name in sounds}
+        self.record = replace(self.record, artefacts=self.record.artefacts | files)
 
     def finish(
         self, history: tuple[Evaluation, ...], spent: Spent, pictures: dict[str, Tensor]

@@ -34,6 +34,18 @@ FRONT_COLUMNS = (
     Column("sharpness", "sharpness_ratio", "test", ".2f"),
 )
 
+VOCODER_COLUMNS = (
+    Column("whisper", "whispering", "validation", ".3f"),
+    Column("test", "whispering", "test", ".3f"),
+    Column("matched z", "whispering_matched", "test", ".3f"),
+    Column("excess", "periodicity_excess", "test", ".3f"),
+    Column("HNR dB", "harmonics_to_noise", "test", ".1f"),
+    Column("voiced", "voiced_recall_acf", "test", ".2f"),
+    Column("level dB", "voiced_level_db", "test", ".1f"),
+    Column("recon. l1", "reconstruction_l1", "test", ".3f"),
+    Column("reverse KL", "reverse_kl", "test", ".3f"),
+)
+
 GAUSSIAN_COLUMNS = (
     Column("KL(S|T)", "kl_student_teacher", "test", ".3g"),
     Column("KL(T|S)", "kl_teacher_student", "test", ".3g"),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from raydistill.config import TrialConfig
 from raydistill.record import Measured
+from raydistill.sounds import Sound
 from raydistill.students.base import Student
 from raydistill.teachers.base import Teacher
 
@@ -66,6 +67,10 @@ class Task(Protocol):
 
     def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
         """What figures are drawn from beyond the metrics, by name; stored beside the record."""
+        ...
+
+    def sounds(self, student: Student, config: TrialConfig) -> dict[str, Sound]:
+        """Sounds to hear, by name; none for most tasks."""
         ...
 
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from raydistill.metrics.gaussian import (
 from raydistill.objectives import Batch, NoisyConfig, XReconstructionConfig, objective_class
 from raydistill.record import Measured
 from raydistill.seeding import generator
+from raydistill.sounds import Sound
 from raydistill.store import code_version
 from raydistill.students.base import Student
 from raydistill.students.linear import LinearStudent
@@ -127,6 +128,10 @@ class GaussianTask:
             f"condition number of R over {len(condition)} seeds: median "
             f"{median(condition.tolist()):.3g}, largest {float(condition.max()):.3g}",
         )
+
+    def sounds(self, student: Student, config: TrialConfig) -> dict[str, Sound]:
+        """None."""
+        return {}
 
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
         """None: there are no images here."""

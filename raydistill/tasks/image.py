@@ -13,6 +13,7 @@ from raydistill.data.logit import from_logit
 from raydistill.metrics.norms import RADII
 from raydistill.objectives import Batch, objective_class
 from raydistill.seeding import generator
+from raydistill.sounds import Sound
 from raydistill.storage import Storage
 from raydistill.store import Store
 from raydistill.students.base import Student
@@ -189,6 +190,10 @@ class ImageTask:
     def references(self) -> dict[str, dict[str, float]]:
         """The floors; see `ImageEvaluation.references`."""
         return self.evaluation.references
+
+    def sounds(self, student: Student, config: TrialConfig) -> dict[str, Sound]:
+        """None."""
+        return {}
 
     @torch.no_grad()
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:

@@ -1,0 +1,243 @@
+"""Speech with its vocoder features, in splits that share no sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+import raydistill.data.world
+from raydistill.config_base import FrozenConfig
+from raydistill.data.raw import DataError
+from raydistill.data.speech_features import Spoken, analyse_all
+from raydistill.data.speech_files import DroppedError, read_recording
+from raydistill.data.speech_sets import SPEECH_SETS, Recording, find_recordings
+from raydistill.data.world import FRAME_MS, feature_count, hop_of
+from raydistill.storage import Storage
+from raydistill.store import Store, code_version
+
+SHARES = {"test": 0.06, "validation": 0.12}
+"""Upper ends of a sentence's hash, in [0, 1): what is above is trained on."""
+HELD_OUT_PART = 0.25
+"""Of `seconds`, at most, in each of the other splits."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A recording with its features.
+
+    Attributes:
+        name: of its file inside the data set.
+        text: what is said, where it is known.
+        speaker: who says it.
+        x: samples, full scale 1, (N,), N = F * hop.
+        features: as analysed, not standardised, (F, C).
+    """
+
+    name: str
+    text: str | None
+    speaker: str
+    x: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A recording that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SpeechData:
+    """A data set, loaded.
+
+    Attributes:
+        rate: samples a second.
+        hop: samples a frame.
+        train, validation, test: no sentence is in two of them.
+        dropped: what is not used.
+        fingerprint: hash of all that training depends on.
+    """
+
+    rate: int
+    hop: int
+    train: tuple[Utterance, ...]
+    validation: tuple[Utterance, ...]
+    test: tuple[Utterance, ...]
+    dropped: tuple[Dropped, ...]
+    fingerprint: str
+
+    def summary(self) -> str:
+        """How much speech there is, and what was dropped."""
+        parts = []
+        for name in ("train", "validation", "test"):
+            utterances: tuple[Utterance, ...] = getattr(self, name)
+            seconds = sum(len(utterance.x) for utterance in utterances) / self.rate
+            parts.append(f"{name} {seconds:.0f} s in {len(utterances)}")
+        text = f"speech: {', '.join(parts)} recordings"
+        reasons = Counter(dropped.reason for dropped in self.dropped)
+        if reasons:
+            listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+            first = ", ".join(dropped.name for dropped in self.dropped[:3])
+            text += f"; dropped {len(self.dropped)} ({listed}; for example {first})"
+        return text
+
+
+class SpeechConfig(FrozenConfig):
+    """Which speech.
+
+    Attributes:
+        name: one of `SPEECH_SETS`: a Debian package (asterisk-en, -fr, -es, -it, -ru), `ljspeech`,
+            or `folder`, any folder of mono WAV or FLAC files.
+        root: the folder of the latter two; another place of the former.
+        rate: Hz; recordings of a higher rate are resampled, of a lower one dropped.
+        seconds: keep so much training speech, and a quarter of it in each of the other splits;
+            None keeps all.
+    """
+
+    name: str = "asterisk-en"
+    root: str | None = None
+    rate: int = Field(default=8000, ge=8000, le=48_000)
+    seconds: float | None = Field(default=None, gt=1.0)
+
+    @model_validator(mode="after")
+    def _known(self) -> SpeechConfig:
+        if self.name not in SPEECH_SETS:
+            raise ValueError(
+                f"data.name: {self.name!r} is unknown; choose one of {', '.join(SPEECH_SETS)}, or "
+                "give a folder as --dataset PATH"
+            )
+        if self.rate * FRAME_MS % 1000.0:
+            raise ValueError(
+                f"data.rate: {self.rate} Hz has no whole number of samples in {FRAME_MS:g} ms; "
+                "give a multiple of 200"
+            )
+        return self
+
+    @property
+    def hop(self) -> int:
+        """Samples a frame."""
+        return hop_of(self.rate)
+
+    @property
+    def features(self) -> int:
+        """Numbers a frame."""
+        return feature_count(self.rate)
+
+    def check(self) -> None:
+        """Raise DataError if the data set is absent."""
+        find_recordings(self.name, self.root)
+
+    def load(
+        self,
+        cache: Storage | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> SpeechData:
+        """Read, split and analyse.
+
+        Args:
+            cache: where features are kept by the content of the recordings; None keeps none.
+            on_progress: told how many recordings are analysed, of how many.
+
+        Raises:
+            DataError: the data set is absent, or nothing usable is left in a split.
+        """
+        splits: dict[str, list[Spoken]] = {"train": [], "validation": [], "test": []}
+        dropped: list[Dropped] = []
+        for recording in find_recordings(self.name, self.root):
+            try:
+                x = read_recording(recording.path, self.rate)
+            except DroppedError as reason:
+                dropped.append(Dropped(recording.name, str(reason)))
+                continue
+            splits[split_of(sentence_of(recording))].append(Spoken(recording, x))
+        _fill_empty(splits)
+        for name, spoken in splits.items():
+            if not spoken:
+                found = "; ".join(f"{one.name}: {one.reason}" for one in dropped[:3])
+                raise DataError(
+                    f"data.root: no usable recording is left for {name} in {self.name}"
+                    + (f" ({found})" if found else "")
+                    + "; give at least three different sentences of mono speech"
+                )
+            splits[name] = self._keep(spoken, name)
+        wanted = [one for spoken in splits.values() for one in spoken]
+        store = None if cache is None else Store(cache)
+        features = analyse_all(wanted, self.rate, store, on_progress)
+        done = {
+            name: tuple(_utterance(one, features[one.key]) for one in spoken)
+            for name, spoken in splits.items()
+        }
+        return SpeechData(
+            self.rate,
+            self.hop,
+            done["train"],
+            done["validation"],
+            done["test"],
+            tuple(dropped),
+            _fingerprint(splits, self.rate),
+        )
+
+    def _keep(self, spoken: list[Spoken], split: str) -> list[Spoken]:
+        """The first in the order of their hashes until `seconds` are full; at least one."""
+        if self.seconds is None:
+            return spoken
+        limit = self.seconds * self.rate * (1.0 if split == "train" else HELD_OUT_PART)
+        kept: list[Spoken] = []
+        total = 0
+        for one in sorted(spoken, key=lambda one: one.key):
+            if kept and total + len(one.x) > limit:
+                continue
+            kept.append(one)
+            total += len(one.x)
+        return kept
+
+
+def sentence_of(recording: Recording) -> str:
+    """What two recordings share if they must be in the same split: their words, else their name."""
+    words = re.sub(r"[^\w]+", " ", (recording.text or "").lower()).strip()
+    return words or f"file {recording.name}"
+
+
+def split_of(sentence: str) -> str:
+    """Of a sentence, whatever else there is."""
+    digest = hashlib.sha256(sentence.encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return next((name for name, end in SHARES.items() if place < end), "train")
+
+
+def _fill_empty(splits: dict[str, list[Spoken]]) -> None:
+    """A small set may have no sentence in a split: it gets the last one that it can."""
+    for name in ("test", "validation"):
+        if splits[name]:
+            continue
+        sentences = dict.fromkeys(sentence_of(one.recording) for one in splits["train"])
+        if len(sentences) < 2:
+            return
+        last = list(sentences)[-1]
+        splits[name] = [s for s in splits["train"] if sentence_of(s.recording) == last]
+        splits["train"] = [s for s in splits["train"] if sentence_of(s.recording) != last]
+
+
+def _utterance(spoken: Spoken, features: Tensor) -> Utterance:
+    recording = spoken.recording
+    return Utterance(
+        recording.name, recording.text, recording.speaker, torch.from_numpy(spoken.x), features
+    )
+
+
+def _fingerprint(splits: dict[str, list[Spoken]], rate: int) -> str:
+    digest = hashlib.sha256(f"{rate} {code_version(raydistill.data.world)}".encode())
+    for name, spoken in splits.items():
+        digest.update(name.encode())
+        for one in spoken:
+            digest.update(one.key.encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,201 @@
+"""Where speech is voiced and at which pitch, by two trackers that share no code.
+
+DIO with StoneMask is WORLD's, of the family that features are made with; the autocorrelation method
+is Boersma's, written from his paper. What both say of a sample is not an echo of how its
+conditioning was made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from raydistill.data.world import dio_f0
+from raydistill.metrics.distributions import Array
+
+FRAMES_A_SECOND = 200
+F0_FLOOR = 70.0
+"""Hz."""
+F0_CEILING = 500.0
+"""Hz."""
+CANDIDATES = 6
+VOICING_THRESHOLD = 0.45
+SILENCE_THRESHOLD = 0.03
+OCTAVE_COST = 0.01
+OCTAVE_JUMP_COST = 0.35
+VOICING_COST = 0.14
+"""Boersma's defaults, section 6 of his paper; costs are for steps of 10 ms."""
+
+
+@dataclass(frozen=True)
+class PitchTrack:
+    """Pitch by frame.
+
+    Attributes:
+        f0: Hz, 0 where unvoiced, (F,); frame i is centred at i * 5 ms.
+    """
+
+    f0: Array
+
+    @property
+    def voiced(self) -> NDArray[np.bool_]:
+        """(F,) bool."""
+        return self.f0 > 0.0
+
+
+@dataclass(frozen=True)
+class Correlogram:
+    """Normalised autocorrelation by frame and lag.
+
+    Attributes:
+        values: at lags 0, 1/steps, 2/steps ... samples up to the period of the lowest pitch,
+            (F, L); 1 at lag 0 and 1 at a period of a periodic signal.
+        rate: lags a second.
+        peaks: highest absolute value in each frame over that of the whole signal, (F,).
+    """
+
+    values: Array
+    rate: float
+    peaks: Array
+
+    def at(self, frames: NDArray[np.bool_]) -> Correlogram:
+        """That of some frames, a mask (F,)."""
+        return Correlogram(self.values[frames], self.rate, self.peaks[frames])
+
+    def best_near(self, f0: Array, tolerance: float = 0.04) -> Array:
+        """Highest value within a relative tolerance of the period of f0 > 0, (F,) to (F,)."""
+        lags = self.rate / f0
+        reach = max(1, math.ceil(tolerance * self.rate / F0_FLOOR))
+        offsets = np.arange(-reach, reach + 1)
+        centre = np.rint(lags).astype(np.intp)
+        index = np.clip(centre[:, None] + offsets, 1, self.values.shape[1] - 1)
+        found = np.take_along_axis(self.values, index, axis=1)
+        within = np.abs(offsets) <= np.maximum(1.0, tolerance * lags)[:, None]
+        best: Array = np.where(within, found, -np.inf).max(axis=1)
+        return best
+
+
+def frame_count(samples: int, rate: int) -> int:
+    """Frames of a signal: one every 5 ms, the first centred at its first sample."""
+    return samples * FRAMES_A_SECOND // rate + 1
+
+
+def frames_of(x: Array, rate: int, width: int) -> Array:
+    """Frames of `width` samples every 5 ms, zeros beyond both ends, (F, width)."""
+    centres = np.rint(np.arange(frame_count(len(x), rate)) * rate / FRAMES_A_SECOND).astype(np.intp)
+    padded = np.pad(x, (width // 2, width))
+    return np.lib.stride_tricks.sliding_window_view(padded, width)[centres]
+
+
+def correlogram(x: Array, rate: int, steps: int = 4) -> Correlogram:
+    """Autocorrelation of Hann-windowed frames over that of the window (Boersma 1993, equation 9).
+
+    A frame spans three periods of the lowest pitch. Between samples the autocorrelation is
+    interpolated exactly, by padding its spectrum.
+
+    Args:
+        x: (N,).
+        rate: Hz.
+        steps: lags a sample.
+    """
+    width = round(3.0 * rate / F0_FLOOR)
+    longest = math.ceil(rate / F0_FLOOR * 1.05)
+    size = 1 << (width + longest - 1).bit_length()
+    window = np.hanning(width + 2)[1:-1]
+    frames = frames_of(x, rate, width)
+    peak = float(np.abs(x).max(initial=0.0))
+    peaks = np.abs(frames).max(axis=1) / peak if peak > 0.0 else np.zeros(len(frames))
+    # The weighted mean, so that what is left has no component at zero frequency.
+    frames = (frames - (frames @ window / window.sum())[:, None]) * window
+
+    def correlation(of: Array) -> Array:
+        power = np.abs(np.fft.rfft(of, size)) ** 2
+        power[..., -1] *= 0.5 if steps > 1 else 1.0
+        found: Array = np.fft.irfft(power, steps * size)[..., : steps * longest + 1]
+        return found
+
+    raw = correlation(frames)
+    energy = raw[:, :1]
+    shape = correlation(window)
+    flat = energy <= 0.0
+    values = raw / np.where(flat, 1.0, energy) / (shape / shape[0])
+    return Correlogram(np.where(flat, 0.0, values), float(steps * rate), peaks)
+
+
+def autocorrelation_track(gram: Correlogram) -> PitchTrack:
+    """Pitch by the autocorrelation method: candidates, then the cheapest path (Boersma 1993).
+
+    A frame is unvoiced unless a peak of its autocorrelation is worth more than the voicing
+    threshold, 0.45; silence, octaves, jumps and changes of voicing cost as in the paper.
+
+    Reference: Boersma, P. (1993). Accurate short-term analysis of the fundamental frequency and
+    the harmonics-to-noise ratio of a sampled sound. Proc. Inst. Phonetic Sciences 17, 97-110.
+    """
+    shortest = math.floor(gram.rate / F0_CEILING)
+    longest = min(math.ceil(gram.rate / F0_FLOOR), gram.values.shape[1] - 2)
+    before = gram.values[:, shortest - 1 : longest]
+    middle = gram.values[:, shortest : longest + 1]
+    after = gram.values[:, shortest + 1 : longest + 2]
+    is_peak = (middle > before) & (middle >= after) & (middle > 0.0)
+    lags = np.arange(shortest, longest + 1)
+    strength = middle - OCTAVE_COST * np.log2(F0_FLOOR * lags / gram.rate)
+    scores = np.where(is_peak, strength, -np.inf)
+    best = np.argpartition(-scores, CANDIDATES, axis=1)[:, :CANDIDATES]
+    scores = np.take_along_axis(scores, best, axis=1)
+    left, top, right = (np.take_along_axis(a, best, axis=1) for a in (before, middle, after))
+    # The parabola through a peak and its neighbours; elsewhere the score is -inf anyway.
+    bend = np.minimum(left - 2.0 * top + right, -1e-12)
+    shift = np.clip(0.5 * (left - right) / bend, -0.5, 0.5)
+    scores -= 0.25 * (left - right) * shift
+    pitches = gram.rate / (lags[best] + shift)
+    unvoiced = VOICING_THRESHOLD + np.maximum(
+        0.0, 2.0 - gram.peaks * (1.0 + VOICING_THRESHOLD) / SILENCE_THRESHOLD
+    )
+    scores = np.concatenate([unvoiced[:, None], scores], axis=1)
+    pitches = np.concatenate([np.zeros((len(pitches), 1)), pitches], axis=1)
+    correction = 0.01 * FRAMES_A_SECOND
+    path = _cheapest_path(scores, pitches, VOICING_COST * correction, OCTAVE_JUMP_COST * correction)
+    return PitchTrack(np.take_along_axis(pitches, path[:, None], axis=1)[:, 0])
+
+
+@njit(nogil=True)
+def _cheapest_path(scores: Array, pitches: Array, voicing: float, jump: float) -> NDArray[np.int64]:
+    """Viterbi: candidate of each frame, (F,), for scores (F, K); candidate 0 is unvoiced."""
+    frames, count = scores.shape
+    origin = np.zeros((frames, count), dtype=np.int64)
+    total = scores[0].copy()
+    for frame in range(1, frames):
+        new = np.empty(count)
+        for k in range(count):
+            best, at = -np.inf, 0
+            for j in range(count):
+                if k == 0 and j == 0:
+                    cost = 0.0
+                elif k == 0 or j == 0:
+                    cost = voicing
+                else:
+                    cost = jump * abs(math.log2(pitches[frame, k] / pitches[frame - 1, j]))
+                if total[j] - cost > best:
+                    best, at = total[j] - cost, j
+            new[k] = best + scores[frame, k]
+            origin[frame, k] = at
+        total = new
+    path = np.zeros(frames, dtype=np.int64)
+    path[-1] = np.argmax(total)
+    for frame in range(frames - 1, 0, -1):
+        path[frame - 1] = origin[frame, path[frame]]
+    return path
+
+
+def dio_track(x: Array, rate: int) -> PitchTrack:
+    """Pitch by DIO, refined by StoneMask, from WORLD.
+
+    Reference: Morise, M., Kawahara, H., Katayose, H. (2009). Fast and reliable F0 estimation
+    method based on the period extraction of vocal fold vibration of singing voice and speech.
+    AES 35th Int. Conf.
+    """
+    return PitchTrack(dio_f0(np.ascontiguousarray(x, dtype=np.float64), rate))
