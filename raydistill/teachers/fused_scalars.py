@@ -51,7 +51,9 @@ def scalar_map(
     count = conditional.num_params
     if type(conditional) is GaussianConditional:
         kind = GAUSSIAN_FROM_NOISE if direction == "from_noise" else GAUSSIAN_TO_NOISE
-        return ScalarMap(kind, count, (conditional.min_log_scale,))
+        high = conditional.max_log_scale
+        bounds = (conditional.min_log_scale, math.inf if high is None else high)
+        return ScalarMap(kind, count, bounds)
     if direction == "to_noise":
         return None
     if type(conditional) is LogisticMixtureConditional:
@@ -79,10 +81,12 @@ def apply_scalar_map(
         return invert_mixture(arena, params, num_params // 3, value, constants[0])
     if kind == CATEGORICAL_FROM_LOG_ODDS:
         return invert_categorical(arena, params, num_params, value, constants)
-    # Not max(): a comparison with not-a-number must leave it.
+    # Not max() and min(): a comparison with not-a-number must leave it.
     log_scale = arena[params + 1]
     if log_scale < constants[0]:
         log_scale = constants[0]
+    if log_scale > constants[1]:
+        log_scale = constants[1]
     if kind == GAUSSIAN_FROM_NOISE:
         return arena[params] + math.exp(log_scale) * value
     return (value - arena[params]) * math.exp(-log_scale)

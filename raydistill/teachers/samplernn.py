@@ -8,6 +8,7 @@ samples.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from types import ModuleType
@@ -34,7 +35,7 @@ class SampleRNNConfig(TeacherConfig):
         width: of the perceptron.
         history: samples that it sees.
         features, hop: numbers of conditioning a frame, and its samples.
-        min_log_scale: bound of log sigma of standardised samples.
+        min_log_scale, max_log_scale: bounds of log sigma of standardised samples.
     """
 
     kind: Literal["samplernn"] = "samplernn"
@@ -46,6 +47,7 @@ class SampleRNNConfig(TeacherConfig):
     features: int = Field(default=27, ge=1)
     hop: int = Field(default=40, ge=1)
     min_log_scale: float = Field(default=-5.0, ge=-30.0, le=0.0)
+    max_log_scale: float = Field(default=1.0, ge=0.0, le=30.0)
 
     def check(self, event_shape: tuple[int, ...]) -> None:
         sequence_length("teacher.model.kind", event_shape, self.hop)
@@ -112,7 +114,10 @@ class SampleRNN(ConditionedTeacher):
         self.config, self.event_shape = config, event_shape
         self.features, self.hop = config.features, config.hop
         self.centre, self.spread = centre, spread
-        self.conditional = GaussianConditional(config.min_log_scale)
+        low, high = (
+            bound + math.log(spread) for bound in (config.min_log_scale, config.max_log_scale)
+        )
+        self.conditional = GaussianConditional(low, high)
         upper, middle = config.frame_sizes
         hidden, width = config.hidden, config.width
         self.condition = nn.Linear(config.features, hidden)
@@ -179,9 +184,8 @@ class SampleRNN(ConditionedTeacher):
         if self.centre == 0.0 and self.spread == 1.0:
             return params
         mean, log_scale = params.unbind(-1)
-        log_scale = log_scale.clamp(min=self.config.min_log_scale)
-        shift = torch.log(log_scale.new_tensor(self.spread))
-        return torch.stack([self.centre + self.spread * mean, log_scale + shift], dim=-1)
+        scaled = self.centre + self.spread * mean, log_scale + math.log(self.spread)
+        return torch.stack(scaled, dim=-1)
 
     @torch.no_grad()
     def decode_given(self, z: Tensor, conditioning: Tensor) -> Tensor:

@@ -75,7 +75,8 @@ def decode(model: SampleRNN, z: Tensor, conditioning: Tensor) -> Tensor:
             weights(model.head.weight).contiguous().numpy(),
             weights(model.head.bias).numpy(),
             weights(model.predictor.weight).contiguous().numpy(),
-            model.config.min_log_scale,
+            config.min_log_scale,
+            config.max_log_scale,
         )
     return torch.from_numpy(x).to(z.device, z.dtype)
 
@@ -154,6 +155,7 @@ def _decode(
     head_bias: Any,
     predictor: Any,
     min_log_scale: float,
+    max_log_scale: float,
 ) -> None:
     """One stream. `whole` is x behind as many zeros as are heard before the first sample."""
     length, hidden, width = len(x), len(loop_upper), len(inner_bias)
@@ -199,6 +201,6 @@ def _decode(
         for j in range(history):
             mean += predictor[0, j] * window[j]
             log_scale += predictor[1, j] * window[j]
-        value = mean + math.exp(max(log_scale, min_log_scale)) * z[t]
+        value = mean + math.exp(min(max(log_scale, min_log_scale), max_log_scale)) * z[t]
         whole[at] = value
         x[t] = value
