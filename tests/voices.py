@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 from scipy.signal import lfilter
 
+from raydistill.data.speech import split_of
+
 FORMANTS = ((700, 1200, 2500), (300, 2200, 3000), (400, 800, 2300))
 
 
@@ -36,10 +38,18 @@ def sentence(seed: int, seconds: float = 1.4, rate: int = 8000) -> np.ndarray[An
     return np.concatenate(parts)
 
 
-def write_voices(folder: Path, count: int = 14, seconds: float = 1.4, rate: int = 8000) -> Path:
-    """A folder of sentences with their words beside them."""
+SPLITS = {"train": 6, "validation": 2, "test": 2}
+
+
+def write_voices(folder: Path, seconds: float = 1.2, rate: int = 8000) -> Path:
+    """A folder of sentences with their words beside them, so many of each split."""
     folder.mkdir(parents=True, exist_ok=True)
-    for index in range(count):
-        soundfile.write(folder / f"voice_{index:02}.wav", sentence(index, seconds, rate), rate)
-        (folder / f"voice_{index:02}.txt").write_text(f"sentence number {index}")
+    left = dict(SPLITS)
+    for index in range(1000):
+        text = f"sentence number {index}"
+        if not left[split_of(text)]:
+            continue
+        left[split_of(text)] -= 1
+        soundfile.write(folder / f"voice_{index:03}.wav", sentence(index, seconds, rate), rate)
+        (folder / f"voice_{index:03}.txt").write_text(text)
     return folder

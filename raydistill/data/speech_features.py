@@ -20,8 +20,8 @@ from raydistill.store import Built, Store, code_version
 
 BUCKETS = 64
 """Recordings are kept in so many assets, so that one that is new or changed costs little."""
-IN_PROCESS = 8
-"""Buckets up to which no processes are started for it."""
+PARALLEL_SECONDS = 60.0
+"""Of speech, from which starting processes for it pays."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def analyse_all(
     total = len({one.key for one in spoken})
     if missing:
         on_progress(len(found), total)
-    if len(missing) <= IN_PROCESS or (os.cpu_count() or 1) == 1:
+    seconds = sum(len(x) for bucket in missing for x in bucket.values()) / rate
+    if seconds < PARALLEL_SECONDS or (os.cpu_count() or 1) == 1:
         for bucket in missing:
             found |= analyse_bucket(bucket, rate, store)
             on_progress(len(found), total)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from raydistill.config import BudgetConfig, OptimiserConfig, TrialConfig
 from raydistill.config_base import FrozenConfig
@@ -113,21 +120,25 @@ class VocoderTrial(TrialConfig):
         updates=800, batch_size=8, evaluate_every=200, checkpoint_every=50
     )
 
+    @field_validator("teacher", "window", "context")
+    @classmethod
+    def _whole_frames(cls, value: Any, info: ValidationInfo) -> Any:
+        """Windows hold whole frames; checked before the models are."""
+        field = str(info.field_name)
+        samples = value.window if isinstance(value, SpeechTeacherTraining) else value
+        field += ".window" if samples is not value else ""
+        data = info.data.get("data")
+        if isinstance(data, SpeechConfig) and samples % data.hop:
+            raise ValueError(
+                f"{field}: {samples} samples are no whole number of frames of {data.hop}; give a "
+                "multiple"
+            )
+        return value
+
     @model_validator(mode="after")
     def _one_frame_rate(self) -> Self:
-        """Models, windows and data agree in frames."""
+        """Models and data agree in frames."""
         hop, features = self.data.hop, self.data.features
-        lengths = {
-            "window": self.window,
-            "context": self.context,
-            "teacher.window": self.teacher.window,
-        }
-        for field, value in lengths.items():
-            if value % hop:
-                raise ValueError(
-                    f"{field}: {value} samples are no whole number of frames of {hop}; give a "
-                    "multiple"
-                )
         for node, model in (("teacher.model", self.teacher.model), ("student", self.student)):
             for field, wanted in (("features", features), ("hop", hop)):
                 found = getattr(model, field, None)
