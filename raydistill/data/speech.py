@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,15 +16,14 @@ from raydistill.config_base import FrozenConfig
 from raydistill.data.raw import DataError
 from raydistill.data.speech_features import Spoken, analyse_all
 from raydistill.data.speech_files import DroppedError, read_recording
-from raydistill.data.speech_sets import SPEECH_SETS, Recording, find_recordings
+from raydistill.data.speech_sets import SPEECH_SETS, Dropped, Recording, find_recordings
+from raydistill.data.speech_splits import Splits, split_all, split_some
 from raydistill.data.world import FRAME_MS, feature_count, hop_of
 from raydistill.storage import Storage
 from raydistill.store import Store, code_version
 
-SHARES = {"test": 0.06, "validation": 0.12}
-"""Upper ends of a sentence's hash, in [0, 1): what is above is trained on."""
-HELD_OUT_PART = 0.25
-"""Of `seconds`, at most, in each of the other splits."""
+SHOWN = 5
+"""Reasons, and names, that a summary lists."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,10 @@ class Utterance:
     """A recording with its features.
 
     Attributes:
-        name: of its file inside the data set.
+        name: of its file, as a path inside the data set.
         text: what is said, where it is known.
         speaker: who says it.
-        x: samples, full scale 1, (N,), N = F * hop.
+        x: samples in [-1, 1], (N,), N = F * hop.
         features: as analysed, not standardised, (F, C).
     """
 
@@ -45,14 +43,6 @@ class Utterance:
     speaker: str
     x: Tensor
     features: Tensor
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A recording that is not used, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -75,8 +65,13 @@ class SpeechData:
     dropped: tuple[Dropped, ...]
     fingerprint: str
 
+    @property
+    def features(self) -> int:
+        """Numbers a frame."""
+        return feature_count(self.rate)
+
     def summary(self) -> str:
-        """How much speech there is, and what was dropped."""
+        """How much speech there is, and in a second line what was dropped and why."""
         parts = []
         for name in ("train", "validation", "test"):
             utterances: tuple[Utterance, ...] = getattr(self, name)
@@ -85,9 +80,11 @@ class SpeechData:
         text = f"speech: {', '.join(parts)} recordings"
         reasons = Counter(dropped.reason for dropped in self.dropped)
         if reasons:
-            listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-            first = ", ".join(dropped.name for dropped in self.dropped[:3])
-            text += f"; dropped {len(self.dropped)} ({listed}; for example {first})"
+            shown = reasons.most_common(SHOWN)
+            listed = ", ".join(f"{count} {reason}" for reason, count in shown)
+            more = ", and others" if len(reasons) > SHOWN else ""
+            first = ", ".join(dropped.name for dropped in self.dropped[:SHOWN])
+            text += f"\ndropped {len(self.dropped)}: {listed}{more}; for example {first}"
         return text
 
 
@@ -99,8 +96,8 @@ class SpeechConfig(FrozenConfig):
             or `folder`, any folder of mono WAV or FLAC files.
         root: the folder of the latter two; another place of the former.
         rate: Hz; recordings of a higher rate are resampled, of a lower one dropped.
-        seconds: keep so much training speech, and a quarter of it in each of the other splits;
-            None keeps all.
+        seconds: keep about so much training speech, and a quarter of it in each of the other
+            splits, the same at every call; None keeps all.
     """
 
     name: str = "asterisk-en"
@@ -148,27 +145,36 @@ class SpeechConfig(FrozenConfig):
             on_progress: told how many recordings are analysed, of how many.
 
         Raises:
-            DataError: the data set is absent, or nothing usable is left in a split.
+            DataError: the data set is absent, or nothing usable is left for a split.
         """
-        splits: dict[str, list[Spoken]] = {"train": [], "validation": [], "test": []}
-        dropped: list[Dropped] = []
-        for recording in find_recordings(self.name, self.root):
+        listing = find_recordings(self.name, self.root)
+        dropped = list(listing.dropped)
+        names: dict[str, str] = {}
+
+        def read(recording: Recording) -> Spoken | None:
             try:
-                x = read_recording(recording.path, self.rate)
+                spoken = Spoken(recording, read_recording(recording.path, self.rate))
+                same = names.setdefault(spoken.key, recording.name)
+                if same != recording.name:
+                    # With other words, or none, beside it, it would be trained on and tested on.
+                    raise DroppedError("the same samples as another file")
             except DroppedError as reason:
                 dropped.append(Dropped(recording.name, str(reason)))
-                continue
-            splits[split_of(sentence_of(recording))].append(Spoken(recording, x))
-        _fill_empty(splits)
+                return None
+            return spoken
+
+        if self.seconds is None:
+            splits = split_all(listing.recordings, read)
+        else:
+            splits = split_some(listing.recordings, read, self.seconds * self.rate)
         for name, spoken in splits.items():
             if not spoken:
                 found = "; ".join(f"{one.name}: {one.reason}" for one in dropped[:3])
                 raise DataError(
-                    f"data.root: no usable recording is left for {name} in {self.name}"
+                    f"data.root: no usable recording is left for {name} in {self.root or self.name}"
                     + (f" ({found})" if found else "")
                     + "; give at least three different sentences of mono speech"
                 )
-            splits[name] = self._keep(spoken, name)
         wanted = [one for spoken in splits.values() for one in spoken]
         store = None if cache is None else Store(cache)
         features = analyse_all(wanted, self.rate, store, on_progress)
@@ -182,49 +188,9 @@ class SpeechConfig(FrozenConfig):
             done["train"],
             done["validation"],
             done["test"],
-            tuple(dropped),
+            tuple(sorted(dropped, key=lambda one: one.name)),
             _fingerprint(splits, self.rate),
         )
-
-    def _keep(self, spoken: list[Spoken], split: str) -> list[Spoken]:
-        """The first in the order of their hashes until `seconds` are full; at least one."""
-        if self.seconds is None:
-            return spoken
-        limit = self.seconds * self.rate * (1.0 if split == "train" else HELD_OUT_PART)
-        kept: list[Spoken] = []
-        total = 0
-        for one in sorted(spoken, key=lambda one: one.key):
-            if kept and total + len(one.x) > limit:
-                continue
-            kept.append(one)
-            total += len(one.x)
-        return kept
-
-
-def sentence_of(recording: Recording) -> str:
-    """What two recordings share if they must be in the same split: their words, else their name."""
-    words = re.sub(r"[^\w]+", " ", (recording.text or "").lower()).strip()
-    return words or f"file {recording.name}"
-
-
-def split_of(sentence: str) -> str:
-    """Of a sentence, whatever else there is."""
-    digest = hashlib.sha256(sentence.encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    return next((name for name, end in SHARES.items() if place < end), "train")
-
-
-def _fill_empty(splits: dict[str, list[Spoken]]) -> None:
-    """A small set may have no sentence in a split: it gets the last one that it can."""
-    for name in ("test", "validation"):
-        if splits[name]:
-            continue
-        sentences = dict.fromkeys(sentence_of(one.recording) for one in splits["train"])
-        if len(sentences) < 2:
-            return
-        last = list(sentences)[-1]
-        splits[name] = [s for s in splits["train"] if sentence_of(s.recording) == last]
-        splits["train"] = [s for s in splits["train"] if sentence_of(s.recording) != last]
 
 
 def _utterance(spoken: Spoken, features: Tensor) -> Utterance:
@@ -234,7 +200,7 @@ def _utterance(spoken: Spoken, features: Tensor) -> Utterance:
     )
 
 
-def _fingerprint(splits: dict[str, list[Spoken]], rate: int) -> str:
+def _fingerprint(splits: Splits, rate: int) -> str:
     digest = hashlib.sha256(f"{rate} {code_version(raydistill.data.world)}".encode())
     for name, spoken in splits.items():
         digest.update(name.encode())

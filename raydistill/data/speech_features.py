@@ -1,14 +1,14 @@
-"""Features of many recordings, analysed in parallel and kept by the recordings' content."""
+"""Features of many recordings, analysed side by side and kept by the recordings' content."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
@@ -20,8 +20,6 @@ from raydistill.store import Built, Store, code_version
 
 BUCKETS = 64
 """Recordings are kept in so many assets, so that one that is new or changed costs little."""
-PARALLEL_SECONDS = 60.0
-"""Of speech, from which starting processes for it pays."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,14 @@ def analyse_all(
 ) -> dict[str, Tensor]:
     """Features (F, C) by the key of each recording; what the store has is not analysed again.
 
-    An interrupted analysis goes on at the first bucket that is missing.
+    Buckets are analysed side by side, one thread a CPU, since WORLD frees the interpreter's lock.
+    Each is stored as soon as it is done: an interrupted analysis goes on at those that are missing.
+
+    Args:
+        spoken: what is wanted.
+        rate: Hz.
+        store: where features are kept; None keeps none.
+        on_progress: told how many recordings are done, of how many; not called if none is missing.
     """
     buckets: dict[int, dict[str, Array]] = {}
     for one in spoken:
@@ -63,24 +68,32 @@ def analyse_all(
             missing.append(bucket)
         else:
             found |= asset.tensors
-    total = len({one.key for one in spoken})
-    if missing:
-        on_progress(len(found), total)
-    seconds = sum(len(x) for bucket in missing for x in bucket.values()) / rate
-    if seconds < PARALLEL_SECONDS or (os.cpu_count() or 1) == 1:
-        for bucket in missing:
-            found |= analyse_bucket(bucket, rate, store)
-            on_progress(len(found), total)
+    if not missing:
         return found
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(analyse_bucket, bucket, rate, store) for bucket in missing]
+    total = sum(map(len, buckets.values()))
+    on_progress(len(found), total)
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        waiting = [pool.submit(_analyse_bucket, bucket, rate, store) for bucket in missing]
         for done in as_completed(waiting):
             found |= done.result()
             on_progress(len(found), total)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return found
 
 
-def analyse_bucket(bucket: dict[str, Array], rate: int, store: Store | None) -> dict[str, Tensor]:
+def recipe_of(bucket: dict[str, Array], rate: int) -> dict[str, object]:
+    """Everything that the features of a bucket are a function of."""
+    return {
+        "recordings": sorted(bucket),
+        "rate": rate,
+        "code": code_version(raydistill.data.world),
+        "pyworld": version("pyworld"),
+    }
+
+
+def _analyse_bucket(bucket: dict[str, Array], rate: int, store: Store | None) -> dict[str, Tensor]:
     """Features of the recordings of a bucket, by their keys."""
 
     def build(work: object) -> Built:
@@ -90,12 +103,3 @@ def analyse_bucket(bucket: dict[str, Array], rate: int, store: Store | None) -> 
     if store is None:
         return build(None).tensors
     return store.get_or_build("features", recipe_of(bucket, rate), build).tensors
-
-
-def recipe_of(bucket: dict[str, Array], rate: int) -> dict[str, object]:
-    """Everything that the features of a bucket are a function of."""
-    return {
-        "recordings": sorted(bucket),
-        "rate": rate,
-        "code": code_version(raydistill.data.world),
-    }

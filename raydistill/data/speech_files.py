@@ -1,14 +1,14 @@
 """One recording from its file to what is trained on, or the reason why it is dropped.
 
-The rules: a file that is no audio, has several channels, a lower rate than wanted, no sound,
-clipped samples, a tone instead of a voice, or less than `MIN_SECONDS` left once silence is trimmed
-is dropped, and the rest goes on.
+The rules, in this order: a file is dropped that is no audio, is cut short, has several channels, no
+samples, values that are not finite, a lower rate than wanted, clipped samples, no sound, less than
+`MIN_SECONDS` left once silence is trimmed, or a tone instead of a voice. The rest goes on.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,17 +19,22 @@ from raydistill.data.world import Array, hop_of
 
 MIN_SECONDS = 0.3
 """Of what is left of a recording."""
-CLIPPED_SHARE = 1e-3
-"""Of samples at full scale, from which a recording is clipped."""
+FULL_SCALE, CLIPPED_SHARE = 0.9999, 1e-3
+"""Share of samples at full scale from which a recording is clipped."""
 SILENT_RMS = 1e-4
 """Full scale is 1: -80 dB."""
-TONE_SHARE = 0.97
-"""Of the energy in the `TONE_BANDS` strongest of 40 Hz, from which it is a tone."""
-TONE_BANDS = 4
+TONE_BAND, TONE_BANDS, TONE_SHARE = 10.0, 4, 0.87
+"""Share of the energy in the few strongest bands of so many Hz, from which it is a tone: no voice
+holds its pitch so still. Telephone beeps have 0.90 to 0.99, the words nearest to them 0.83."""
 TRIM_LEVEL = 0.02
 """Of the loudest 10 ms: what is quieter at both ends is silence."""
 MARGIN_SECONDS = 0.05
 """Of silence that stays at both ends."""
+CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""What libsndfile notes of a WAV file whose header promises more than there is; else it says
+nothing."""
+STREAMED = {0, 2**32 - 1}
+"""Sizes in the headers of programs that could not know them."""
 
 
 class DroppedError(Exception):
@@ -37,7 +42,7 @@ class DroppedError(Exception):
 
 
 def read_recording(path: Path, rate: int) -> Array:
-    """A recording (N,) in float32, full scale 1, trimmed, N a whole number of 5 ms frames.
+    """A recording (N,) in float32, in [-1, 1], trimmed, N a whole number of 5 ms frames.
 
     Raises:
         DroppedError: a rule of this module drops it.
@@ -45,9 +50,9 @@ def read_recording(path: Path, rate: int) -> Array:
     x, own = _read(path)
     if own < rate:
         raise DroppedError(f"has {own} Hz, less than the wanted {rate}")
-    if float((np.abs(x) >= 0.9999).mean()) > CLIPPED_SHARE:
+    if float((np.abs(x) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
         raise DroppedError("clipped")
-    if float(np.sqrt(np.mean(np.square(x)))) < SILENT_RMS:
+    if _rms(x) < SILENT_RMS:
         raise DroppedError("silent")
     if own != rate:
         x = torchaudio.functional.resample(torch.from_numpy(x), own, rate).numpy()
@@ -55,20 +60,31 @@ def read_recording(path: Path, rate: int) -> Array:
     x = x[: len(x) - len(x) % hop_of(rate)]
     if len(x) < MIN_SECONDS * rate:
         raise DroppedError(f"shorter than {MIN_SECONDS} s without its silence")
-    if _tonality(x, rate) > TONE_SHARE:
+    if tonality(x, rate) > TONE_SHARE:
         raise DroppedError("a tone, not a voice")
-    return np.ascontiguousarray(x, dtype=np.float32)
+    return np.clip(x, -1.0, 1.0, dtype=np.float32)
+
+
+def tonality(x: Array, rate: int) -> float:
+    """Share of the energy of a signal (N,) in the strongest bands of `TONE_BAND` Hz."""
+    power = np.square(np.abs(np.fft.rfft(x)))
+    bands = (np.fft.rfftfreq(len(x), 1.0 / rate) // TONE_BAND).astype(int)
+    energy = np.sort(np.bincount(bands, power))[::-1]
+    return float(energy[:TONE_BANDS].sum() / energy.sum())
 
 
 def _read(path: Path) -> tuple[Array, int]:
     try:
         with soundfile.SoundFile(path) as file:
-            channels, own = file.channels, file.samplerate
+            channels, own = file.channels, int(file.samplerate)
             if channels != 1:
                 raise DroppedError(f"has {channels} channels, not one")
-            x: np.ndarray[Any, Any] = file.read(dtype="float32")
+            x: Array = file.read(dtype="float32")
+            cut = CUT_SHORT.search(file.extra_info)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise DroppedError(f"cannot be read as audio ({_short(error)})") from None
+    if cut is not None and int(cut[1]) not in STREAMED:
+        raise DroppedError(f"is cut short: {cut[2]} of {cut[1]} bytes")
     if not len(x):
         raise DroppedError("has no samples")
     if not np.isfinite(x).all():
@@ -86,12 +102,8 @@ def _trimmed(x: Array, rate: int) -> Array:
     return x[max(0, loud[0] * size - margin) : (loud[-1] + 1) * size + margin]
 
 
-def _tonality(x: Array, rate: int) -> float:
-    """Share of the energy in the strongest bands of 40 Hz."""
-    power = np.square(np.abs(np.fft.rfft(x)))
-    bands = (np.fft.rfftfreq(len(x), 1.0 / rate) // 40.0).astype(int)
-    energy = np.sort(np.bincount(bands, power))[::-1]
-    return float(energy[:TONE_BANDS].sum() / energy.sum())
+def _rms(x: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 def _short(error: Exception) -> str:

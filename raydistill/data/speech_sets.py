@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,21 @@ from raydistill.data.raw import DataError
 
 SOUNDS, DOCS = Path("/usr/share/asterisk/sounds"), Path("/usr/share/doc")
 SUFFIXES = frozenset({".wav", ".flac"})
-NOT_SPEECH = ("silence/", "beep", "beeperr", "ascending-2tone", "descending-2tone")
-"""Files of the Debian packages that are sounds, not words."""
+SOUND_FILES = frozenset(
+    {
+        "ascending-2tone",
+        "beep",
+        "beeperr",
+        "confbridge-join",
+        "confbridge-leave",
+        "descending-2tone",
+        "tt-monkeys",
+    }
+)
+"""Files of the Debian packages that are sounds, not words; `silence/` holds others."""
+IN_BRACKETS = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")
+"""A transcript that describes a sound instead of giving words: [ascending tones]."""
+NO_WORDS = "a sound, not words, by its name or transcript"
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,7 @@ class Recording:
 
     Attributes:
         path: where it is.
-        name: inside the data set.
+        name: its path inside the data set; without suffix where transcripts go by such names.
         text: what is said, where it is known.
         speaker: who says it; one name where nobody knows.
     """
@@ -29,6 +43,27 @@ class Recording:
     name: str
     text: str | None
     speaker: str
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set, sorted by name; none has been opened.
+
+    Attributes:
+        recordings: what may be speech.
+        dropped: what is none by its name or transcript.
+    """
+
+    recordings: tuple[Recording, ...]
+    dropped: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,9 +89,9 @@ class DebianSpeech:
         return f"asterisk-core-sounds-{self.language}"
 
     @property
-    def transcripts(self) -> Path:
-        """One `name: text` a line."""
-        return DOCS / self.text_package / f"core-sounds-{self.language}.txt.gz"
+    def transcripts(self) -> str:
+        """The name of its transcripts, one `name: text` a line."""
+        return f"core-sounds-{self.language}.txt.gz"
 
 
 DEBIAN = {
@@ -69,8 +104,8 @@ DEBIAN = {
 SPEECH_SETS = (*DEBIAN, "ljspeech", "folder")
 
 
-def find_recordings(name: str, root: str | None) -> list[Recording]:
-    """The files of a data set, sorted by name; none is opened.
+def find_recordings(name: str, root: str | None) -> Listing:
+    """What a data set holds, by its file names and transcripts.
 
     Raises:
         DataError: the data set is absent, or its folder holds no audio file.
@@ -85,40 +120,51 @@ def find_recordings(name: str, root: str | None) -> list[Recording]:
         found = _ljspeech(Path(root).expanduser())
     else:
         found = _folder(Path(root).expanduser())
-    if not found:
+    if not found.recordings:
         raise DataError(
-            f"data.root: no {' or '.join(sorted(SUFFIXES))} file in {root}; give a folder of mono "
+            f"data.root: no WAV or FLAC file of speech in {root or name}; give a folder of mono "
             "recordings"
         )
     return found
 
 
-def _debian(source: DebianSpeech, root: str | None) -> list[Recording]:
+def _debian(source: DebianSpeech, root: str | None) -> Listing:
     folder = SOUNDS / source.speaker if root is None else Path(root).expanduser()
     if not folder.is_dir():
         raise DataError(
             f"data.name: no speech in {folder}; apt install {source.package} "
             f"{source.text_package}, or give data.root"
         )
-    texts = _transcripts(source.transcripts)
-    return [
-        Recording(path, name, texts.get(name), source.speaker)
-        for path, name in _audio(folder)
-        if not name.startswith(NOT_SPEECH)
-    ]
+    places = (folder / source.transcripts, DOCS / source.text_package / source.transcripts)
+    table = next((place for place in places if place.is_file()), None)
+    if table is None:
+        # Without them the same words would be trained on and tested on.
+        raise DataError(
+            f"data.name: no transcripts in {places[1]}; apt install {source.text_package}, or put "
+            f"{source.transcripts} in {folder}"
+        )
+    texts = _transcripts(table)
+    recordings, dropped = [], []
+    for path, name in _audio(folder):
+        stem = Path(name).with_suffix("").as_posix()
+        text = texts.get(stem)
+        sound = stem in SOUND_FILES or stem.startswith("silence/")
+        if sound or (text is not None and IN_BRACKETS.fullmatch(text)):
+            dropped.append(Dropped(stem, NO_WORDS))
+        else:
+            recordings.append(Recording(path, stem, text, source.speaker))
+    return Listing(tuple(recordings), tuple(dropped))
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    """Name to text; empty where the file is absent."""
-    if not path.is_file():
-        return {}
-    with gzip.open(path, "rt", encoding="utf-8", errors="replace") as stream:
+    """Name to text."""
+    with gzip.open(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
         lines = [line for line in stream if ":" in line and not line.startswith(";")]
     pairs = (line.split(":", 1) for line in lines)
     return {name.strip(): text.strip() for name, text in pairs}
 
 
-def _ljspeech(root: Path) -> list[Recording]:
+def _ljspeech(root: Path) -> Listing:
     """As torchaudio.datasets.LJSPEECH lays it out: metadata.csv beside wavs/."""
     folder = root if (root / "metadata.csv").is_file() else root / "LJSpeech-1.1"
     table = folder / "metadata.csv"
@@ -127,28 +173,38 @@ def _ljspeech(root: Path) -> list[Recording]:
             f"data.root: no metadata.csv in {root}; give the folder of LJSpeech-1.1, which "
             "torchaudio.datasets.LJSPEECH(root, download=True) brings"
         )
-    rows = [line.split("|") for line in table.read_text(encoding="utf-8").splitlines() if line]
-    return sorted(
-        (Recording(folder / "wavs" / f"{row[0]}.wav", row[0], row[-1], "LJ") for row in rows),
-        key=lambda recording: recording.name,
+    text = table.read_text(encoding="utf-8", errors="replace")
+    rows = sorted(line.split("|") for line in text.splitlines() if line)
+    return Listing(
+        tuple(
+            Recording(folder / "wavs" / f"{row[0]}.wav", row[0], row[-1] if row[1:] else None, "LJ")
+            for row in rows
+        )
     )
 
 
-def _folder(root: Path) -> list[Recording]:
+def _folder(root: Path) -> Listing:
     """Any folder: its sub-folders are speakers, a `.txt` beside a file is what is said."""
     if not root.is_dir():
         raise DataError(f"data.root: {root} is no folder; give one of mono WAV or FLAC files")
-    found = []
+    recordings = []
     for path, name in _audio(root):
         beside = path.with_suffix(".txt")
         text = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else None
-        inner = path.relative_to(root).parts[:-1]
-        found.append(Recording(path, name, text, inner[0] if inner else "speaker"))
-    return found
+        inner = Path(name).parts[:-1]
+        recordings.append(Recording(path, name, text, inner[0] if inner else "speaker"))
+    told = {recording.path.with_suffix(".txt") for recording in recordings}
+    others = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix.lower() not in SUFFIXES and path not in told
+    )
+    dropped = tuple(Dropped(name, "no WAV or FLAC file") for name in others)
+    return Listing(tuple(recordings), dropped)
 
 
 def _audio(root: Path) -> list[tuple[Path, str]]:
-    """Files with the suffix of audio and their names without it, sorted."""
+    """Files with the suffix of audio and their paths inside the folder, sorted."""
     files = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    named = ((path, path.relative_to(root).with_suffix("").as_posix()) for path in files)
+    named = ((path, path.relative_to(root).as_posix()) for path in files)
     return sorted(named, key=lambda pair: pair[1])

@@ -7,15 +7,10 @@ coded spectral envelope, and band aperiodicities.
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.signal import resample_poly
-
-with warnings.catch_warnings():
-    # It asks for its own version by what setuptools has announced to remove.
-    warnings.simplefilter("ignore", UserWarning)
-    import pyworld
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,28 +26,42 @@ def feature_count(rate: int) -> int:
     return 2 + ENVELOPE + _bands(_aperiodicity_rate(rate))
 
 
+def hop_of(rate: int) -> int:
+    """Samples a frame."""
+    return int(rate * FRAME_MS / 1000.0)
+
+
 def analyse(x: Array, rate: int) -> Array:
     """Features (F, feature_count(rate)) in float32 of a signal (N,), F = N // (5 ms).
 
     A frame is voiced where two trackers agree, Harvest and DIO with StoneMask: Harvest alone calls
-    nearly all frames voiced.
+    nearly all frames voiced. A function of the signal alone, in any thread; WORLD frees the
+    interpreter's lock, so that threads analyse side by side.
+
+    Raises:
+        ValueError: the signal is shorter than a frame, or not finite.
     """
+    world = _world()
     signal = np.ascontiguousarray(x, dtype=np.float64)
     frames = len(signal) // hop_of(rate)
+    if signal.ndim != 1 or not frames or not np.isfinite(signal).all():
+        raise ValueError(
+            f"x: an array of shape {signal.shape} is no signal; give at least {hop_of(rate)} "
+            "finite samples of one channel"
+        )
     options = {"f0_floor": F0_FLOOR, "f0_ceil": F0_CEIL, "frame_period": FRAME_MS}
-    harvest, times = pyworld.harvest(signal, rate, **options)
+    harvest, times = world.harvest(signal, rate, **options)
     voiced = (harvest > 0.0) & (dio_f0(signal, rate)[: len(harvest)] > 0.0)
     f0 = np.where(voiced, harvest, 0.0)
-    envelope = pyworld.cheaptrick(signal, f0, times, rate)
+    envelope = world.cheaptrick(signal, f0, times, rate)
     high = _aperiodicity_rate(rate)
-    raised = signal if high == rate else resample_poly(signal, high, rate)
-    aperiodicity = pyworld.d4c(np.ascontiguousarray(raised), f0, times, high)
+    aperiodicity = world.d4c(_raised(signal, rate, high), f0, times, high)
     features = np.column_stack(
         [
             voiced,
             _interpolated(f0),
-            pyworld.code_spectral_envelope(envelope, rate, ENVELOPE),
-            pyworld.code_aperiodicity(aperiodicity, high),
+            world.code_spectral_envelope(envelope, rate, ENVELOPE),
+            world.code_aperiodicity(aperiodicity, high),
         ]
     )
     found: Array = features[:frames].astype(np.float32)
@@ -66,16 +75,25 @@ def synthesise(features: Array, rate: int, *, aperiodicity: float | None = None)
         features: as of `analyse`.
         rate: Hz.
         aperiodicity: None keeps the analysed one. 1 is a synthetic whisper: the same envelope
-            excited by noise alone. Between 0 and 1 copy and whisper are mixed, both at the copy's
-            level, the whisper with this share of the power.
+            excited by noise alone, at the copy's level. Between 0 and 1 copy and whisper are mixed,
+            both at the copy's level, the whisper with this share of the power: 0.5 is half copy,
+            half whisper.
+
+    Raises:
+        ValueError: features do not fit the rate, or the aperiodicity is not in [0, 1].
     """
+    if features.ndim != 2 or features.shape[1] != feature_count(rate):
+        raise ValueError(
+            f"features: shape {features.shape} does not fit {rate} Hz; give (frames, "
+            f"{feature_count(rate)})"
+        )
+    if aperiodicity is not None and not 0.0 <= aperiodicity <= 1.0:
+        raise ValueError(f"aperiodicity: {aperiodicity} is no share; give 0 to 1, or None")
     copy = _synthesise(features, rate, whispered=False)
-    if aperiodicity is None or aperiodicity == 0.0:
+    if not aperiodicity:
         return copy
     whisper = _synthesise(features, rate, whispered=True)
     whisper *= _rms(copy) / max(_rms(whisper), 1e-9)
-    if aperiodicity == 1.0:
-        return whisper
     mixed = np.sqrt(1.0 - aperiodicity) * copy + np.sqrt(aperiodicity) * whisper
     result: Array = mixed.astype(np.float32)
     return result
@@ -83,27 +101,23 @@ def synthesise(features: Array, rate: int, *, aperiodicity: float | None = None)
 
 def dio_f0(x: Array, rate: int) -> Array:
     """F0 in Hz every 5 ms by DIO, refined by StoneMask; 0 where unvoiced. x is in double."""
-    coarse, times = pyworld.dio(x, rate, F0_FLOOR, F0_CEIL, frame_period=FRAME_MS)
-    refined: Array = pyworld.stonemask(x, coarse, times, rate)
+    world = _world()
+    coarse, times = world.dio(x, rate, F0_FLOOR, F0_CEIL, frame_period=FRAME_MS)
+    refined: Array = world.stonemask(x, coarse, times, rate)
     return refined
 
 
-def hop_of(rate: int) -> int:
-    """Samples a frame."""
-    return int(rate * FRAME_MS / 1000.0)
-
-
 def _synthesise(features: Array, rate: int, *, whispered: bool) -> Array:
+    world = _world()
     values = np.ascontiguousarray(features, dtype=np.float64)
     f0 = np.where(values[:, 0] > 0.5, np.exp(values[:, 1]), 0.0)
-    size = pyworld.get_cheaptrick_fft_size(rate)
     coded = np.ascontiguousarray(values[:, 2 : 2 + ENVELOPE])
-    envelope = pyworld.decode_spectral_envelope(coded, rate, size)
+    envelope = world.decode_spectral_envelope(coded, rate, world.get_cheaptrick_fft_size(rate))
     if whispered:
         aperiodicity = np.ones_like(envelope)
     else:
         aperiodicity = _decode_aperiodicity(values[:, 2 + ENVELOPE :], rate, envelope.shape[1])
-    made = pyworld.synthesize(f0, envelope, aperiodicity, rate, FRAME_MS)
+    made = world.synthesize(f0, envelope, aperiodicity, rate, FRAME_MS)
     length = len(features) * hop_of(rate)
     fitted = np.zeros(length, dtype=np.float32)
     fitted[: min(length, len(made))] = made[:length]
@@ -112,14 +126,35 @@ def _synthesise(features: Array, rate: int, *, whispered: bool) -> Array:
 
 def _decode_aperiodicity(coded: Array, rate: int, bins: int) -> Array:
     """Aperiodicity (F, bins) up to rate / 2 of what was coded at a higher rate."""
-    high = _aperiodicity_rate(rate)
-    size = pyworld.get_cheaptrick_fft_size(high)
-    decoded = pyworld.decode_aperiodicity(np.ascontiguousarray(coded), high, size)
+    world, high = _world(), _aperiodicity_rate(rate)
+    size = world.get_cheaptrick_fft_size(high)
+    decoded: Array = world.decode_aperiodicity(np.ascontiguousarray(coded), high, size)
     if high == rate:
-        return np.ascontiguousarray(decoded)
+        return decoded
+    from scipy.interpolate import make_interp_spline
+
     there = np.linspace(0.0, high / 2.0, decoded.shape[1])
-    here = np.linspace(0.0, rate / 2.0, bins)
-    return np.stack([np.interp(here, there, row) for row in decoded])
+    linear = make_interp_spline(there, decoded, k=1, axis=1)
+    return np.ascontiguousarray(linear(np.linspace(0.0, rate / 2.0, bins)))
+
+
+def _raised(signal: Array, rate: int, high: int) -> Array:
+    """A signal at a higher rate."""
+    if high == rate:
+        return signal
+    from scipy.signal import resample_poly
+
+    return np.ascontiguousarray(resample_poly(signal, high, rate))
+
+
+@cache
+def _world() -> Any:
+    """The library, loaded on first use: a configuration is checked without it."""
+    with warnings.catch_warnings():
+        # It asks setuptools for its own version, in a way that setuptools is about to drop.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        import pyworld
+    return pyworld
 
 
 def _aperiodicity_rate(rate: int) -> int:
