@@ -15,6 +15,11 @@ Preset = Literal["smoke", "small", "paper"]
 
 Values = dict[str, Any]
 
+COLOUR = ("photographs", "cifar10")
+BOUNDED = {"kind": "gaussian", "max_log_scale": 1.0}
+"""Without a bound on its scale a colour teacher of this size now and then feeds its own far-off
+values back until they overflow; see docs/teachers.md for what the bound costs."""
+
 
 def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     """The image task's base trial at one of three sizes.
@@ -31,6 +36,9 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     values = builders[preset](dataset)
     if not has_classes(values["data"]["name"]):
         values["evaluation"] = values.get("evaluation", {}) | {"classifier": None}
+    if preset != "paper" and values["data"]["name"] in COLOUR:
+        model = {"kind": "pixelcnn"} | values["teacher"].get("model", {})
+        values["teacher"]["model"] = model | {"conditional": BOUNDED}
     trial = parse_trial({"task": "image", **values})
     assert isinstance(trial, ImageTrial)
     return trial

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from scipy.signal import lfilter
 
-from raydistill.data.speech import split_of
+from raydistill.data.speech_splits import split_of
 
 FORMANTS = ((700, 1200, 2500), (300, 2200, 3000), (400, 800, 2300))
 

@@ -62,7 +62,8 @@ def read_recording(path: Path, rate: int) -> Array:
         raise DroppedError(f"shorter than {MIN_SECONDS} s without its silence")
     if tonality(x, rate) > TONE_SHARE:
         raise DroppedError("a tone, not a voice")
-    return np.clip(x, -1.0, 1.0, dtype=np.float32)
+    prepared: Array = np.clip(x, -1.0, 1.0, dtype=np.float32)
+    return prepared
 
 
 def tonality(x: Array, rate: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from raydistill.teachers.base import Teacher
 
@@ -41,3 +42,28 @@ def with_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class SamplesDivergedError(RuntimeError):
+    """Samples of a teacher are not finite; the message names the teacher and the remedy."""
+
+
+def require_finite(x: Tensor, key: str) -> None:
+    """Refuse draws of a teacher that has fed its own far-off values back until they overflowed.
+
+    They are its distribution: leaving them out would judge another teacher.
+
+    Args:
+        x: samples, (N, ...).
+        key: the teacher's content hash.
+
+    Raises:
+        SamplesDivergedError: some are not finite.
+    """
+    diverged = int((~x.flatten(1).isfinite().all(dim=1)).sum())
+    if diverged:
+        raise SamplesDivergedError(
+            f"teacher {key}: {diverged} of {len(x)} draws are not finite; bound its scale "
+            "(teacher.model.conditional.max_log_scale=1), or train it longer "
+            "(teacher.budget.updates) or more gently (teacher.optimiser.learning_rate)"
+        )

@@ -19,7 +19,7 @@ from raydistill.metrics.likelihood import logits_of
 from raydistill.metrics.norms import RADII, at_radii
 from raydistill.seeding import generator
 from raydistill.store import Asset, Built, Store, code_version
-from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.tasks.assets import TeacherAsset, require_finite, with_threads
 from raydistill.tasks.image_assets import encode
 
 SHARD = 1000
@@ -85,7 +85,11 @@ def is_stored(shard: Shard, teacher: TeacherAsset, store: Store) -> bool:
 def build_shard(
     shard: Shard, teacher: TeacherAsset, data: ImageData, store: Store, device: torch.device
 ) -> Asset:
-    """A shard from the store, built first if it is not there."""
+    """A shard from the store, built first if it is not there.
+
+    Raises:
+        SamplesDivergedError: draws of the teacher are not finite.
+    """
 
     # One thread, whoever builds it: the last bits of a sum are a function of their number.
     @with_threads(1)
@@ -101,6 +105,7 @@ def build_shard(
         else:
             z = teacher.teacher.sample_prior(SHARD, random)
         x = teacher.teacher.decode(z)
+        require_finite(x, teacher.key)
         return Built({"x": x, "z": z, "log_prob": encode(teacher.teacher, x).log_prob}, {})
 
     return store.get_or_build("pairs", recipe_of(shard, teacher), build)

@@ -16,7 +16,7 @@ from torch import Tensor
 import raydistill.tasks.vocoder_corpus
 from raydistill.seeding import generator
 from raydistill.store import Asset, Built, Store, code_version
-from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.tasks.assets import TeacherAsset, require_finite, with_threads
 from raydistill.tasks.vocoder_assets import encode_utterance
 from raydistill.tasks.vocoder_corpus import Sequences, dithered
 from raydistill.teachers.conditioned import ConditionedTeacher
@@ -113,7 +113,7 @@ def build_part(
                 z = model.conditional.sample_prior((len(features) * sequences.hop,), random)
                 found.append((model.given(features[None]).decode(z[None])[0], z))
         x, z = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-        require_finite(x, teacher.key)
+        require_finite(x[None], teacher.key)
         return Built({"x": x, "z": z}, {})
 
     return store.get_or_build("speech-pairs", recipe_of(part, teacher), build)
@@ -135,17 +135,3 @@ def get_pairs(
         for name in ("x", "z")
     )
     return SpeechPairs(x, z)
-
-
-class SamplesDivergedError(RuntimeError):
-    """Samples of a teacher are not finite; the message names the teacher and the remedy."""
-
-
-def require_finite(x: Tensor, key: str) -> None:
-    """Raise SamplesDivergedError unless all samples of the teacher of this key are finite."""
-    bad = int((~x.isfinite()).sum())
-    if bad:
-        raise SamplesDivergedError(
-            f"teacher {key}: {bad} of {x.numel()} samples that it draws are not finite; train it "
-            "longer (teacher.budget.updates) or at a lower teacher.optimiser.learning_rate"
-        )
