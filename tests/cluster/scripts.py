@@ -66,9 +66,14 @@ def run_learning_rate(*arguments: str) -> Finished:
 
 def run_image_sweep(name: str, *arguments: str) -> Finished:
     """Run another sweep of the image task in this process."""
+    return run_sweep_script(name, *SMOKE, *arguments)
+
+
+def run_sweep_script(name: str, *arguments: str) -> Finished:
+    """Run any sweep in this process, nothing of it given."""
     script = load_script(name)
     (kind,) = (v for k, v in vars(script).items() if k.endswith("Settings") and k[:5] != "Sweep")
-    settings = tyro.cli(kind, args=[*SMOKE, *arguments])
+    settings = tyro.cli(kind, args=list(arguments))
     return capture(lambda: main(settings, script.question))
 
 
