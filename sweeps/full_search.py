@@ -19,7 +19,7 @@ from raydistill.cluster.tables import FRONT_COLUMNS
 from raydistill.presets import flow_like_teacher, image_preset
 
 KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
-SIZE = "data.size"
+SIZE, RATE = "data.size", "optimiser.learning_rate"
 PAIRED = ("x_reconstruction", "oracle")
 UPDATES = {"smoke": 60, "small": 1200}
 """Of one trial, where the preset's own are too many for a search this wide."""
@@ -51,13 +51,15 @@ def question(settings: FullSearchSettings) -> Question:
     sizes = tuple(settings.sizes or ((8, 14) if base.data.size == 14 else (base.data.size,)))
     noise = tuple(settings.noise_levels or (0.0, 0.25, 0.5))
     l1 = tuple(settings.l1_weights or (0.0, 1.0))
-    flow = flow_like_teacher(base)
+    flow, rate = flow_like_teacher(base), base.optimiser.learning_rate
 
     def suggest(trial: optuna.Trial) -> Point:
         kind = trial.suggest_categorical(KIND, ("reverse_kl", "z_reconstruction", *PAIRED))
         point: Point = {KIND: kind, SIZE: trial.suggest_categorical(SIZE, sizes)}
         if kind == "reverse_kl":
-            return point | flow
+            # It has neither axis; without one of its own the search would train the same student
+            # again whenever it comes back to it.
+            return point | flow | {RATE: trial.suggest_float(RATE, rate / 4, 4 * rate, log=True)}
         point[L1] = trial.suggest_float(L1, min(l1), max(l1))
         if kind in PAIRED:
             point[NOISE] = trial.suggest_float(NOISE, min(noise), max(noise))
@@ -71,11 +73,25 @@ def question(settings: FullSearchSettings) -> Question:
             {KIND: kind, SIZE: size, L1: w, NOISE: level}
             for kind, w, level in itertools.product(PAIRED, l1, noise)
         ]
+    ends = dict.fromkeys(((noise[0], l1[0]), (noise[0], l1[-1]), (noise[-1], l1[-1])))
+    first = [
+        point
+        for size in sizes
+        for point in (
+            {KIND: "reverse_kl", SIZE: size, RATE: rate, **flow},
+            {KIND: "z_reconstruction", SIZE: size, L1: l1[0]},
+            *(
+                {KIND: kind, SIZE: size, L1: weight, NOISE: level}
+                for kind, (level, weight) in itertools.product(PAIRED, ends)
+            ),
+        )
+    ]
     axes = {
         KIND: ("reverse_kl", "z_reconstruction", *PAIRED),
         SIZE: sizes,
         L1: l1,
         NOISE: noise,
+        RATE: (rate,),
         **{name: (value,) for name, value in flow.items()},
     }
     updates = UPDATES.get(preset)
@@ -85,7 +101,7 @@ def question(settings: FullSearchSettings) -> Question:
         axes=axes,
         points=tuple(points),
         suggest=suggest,
-        first_points=(),
+        first_points=tuple(first),
         samples={"smoke": 8, "small": len(points), "paper": 2 * len(points)},
         base=image_preset,
         columns=FRONT_COLUMNS,

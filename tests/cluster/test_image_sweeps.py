@@ -73,6 +73,8 @@ def test_the_full_search_has_a_front_over_two_distances_and_weighs_its_axes(stor
     assert {len(trial.values) for trial in study.trials} == {2}
     kinds = {trial.params["objective.kind"] for trial in study.trials}
     assert len(kinds) > 1
+    # No student is trained twice.
+    assert len({tuple(sorted(trial.params.items())) for trial in study.trials}) == 10
     for trial in study.trials:  # noise only where the objective has it
         noisy = trial.params["objective.kind"] in ("x_reconstruction", "oracle")
         assert ("objective.noise_level" in trial.params) == noisy
