@@ -13,15 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from raydistill.metrics.correlogram import Correlogram, correlogram
 from raydistill.metrics.distributions import Array
 from raydistill.metrics.periodicity import periodicity_of
-from raydistill.metrics.pitch import (
-    Correlogram,
-    PitchTrack,
-    autocorrelation_track,
-    correlogram,
-    dio_track,
-)
+from raydistill.metrics.pitch import PitchTrack, autocorrelation_track, dio_track
 from raydistill.metrics.spectra import (
     Spectra,
     band_power_error,

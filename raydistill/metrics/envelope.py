@@ -6,7 +6,8 @@ import numpy as np
 
 from raydistill.metrics.distributions import Array
 
-FRAME_SECONDS = 0.024
+FRAME_SECONDS = 0.032
+"""Shorter frames widen sharp resonances, whose noise then rings too little."""
 CORRECTION = 1e-6
 """White noise added to the first autocorrelation, so that digital silence has an envelope."""
 
@@ -19,7 +20,7 @@ def prediction_order(rate: int) -> int:
 def envelope_noise(x: Array, rate: int, seed: int) -> Array:
     """Gaussian noise with the spectral envelope that x has at each moment, (N,) to (N,).
 
-    The envelope is that of linear prediction in frames of 24 ms, half overlapping: too smooth to
+    The envelope is that of linear prediction in frames of 32 ms, half overlapping: too smooth to
     hold harmonics. The noise is filtered frame by frame in the spectrum and overlap-added.
 
     Reference: Makhoul, J. (1975). Linear prediction: a tutorial review. Proc. IEEE 63, 561-580.
@@ -37,7 +38,7 @@ def envelope_noise(x: Array, rate: int, seed: int) -> Array:
     padded = np.pad(x, (half, width + half))
     starts = np.arange(0, len(x) + half, half)
     frames = np.lib.stride_tricks.sliding_window_view(padded, width)[starts]
-    power = np.abs(np.fft.rfft(frames * window, size)) ** 2
+    power = np.abs(np.fft.rfft(frames * window, size)) ** 2 / np.square(window).sum()
     gains = prediction_envelope(np.fft.irfft(power, size), prediction_order(rate), size)
     white = np.random.default_rng(seed).standard_normal(len(padded))
     excitation = np.lib.stride_tricks.sliding_window_view(white, width)[starts] * window

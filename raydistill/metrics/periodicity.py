@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raydistill.metrics.correlogram import Correlogram, correlogram, frames_of
 from raydistill.metrics.distributions import Array
 from raydistill.metrics.envelope import envelope_noise
-from raydistill.metrics.pitch import Correlogram, PitchTrack, correlogram, frames_of
+from raydistill.metrics.pitch import PitchTrack
 
 NOISE_SEEDS = (0, 1)
 """Draws of the noise that a sample is compared with: the same for all samples."""

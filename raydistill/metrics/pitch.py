@@ -15,20 +15,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from raydistill.data.world import dio_f0
+from raydistill.metrics.correlogram import F0_FLOOR, FRAMES_A_SECOND, Correlogram
 from raydistill.metrics.distributions import Array
 
-FRAMES_A_SECOND = 200
-F0_FLOOR = 70.0
-"""Hz."""
 F0_CEILING = 500.0
-"""Hz."""
+"""Hz: the highest pitch that is looked for."""
 CANDIDATES = 6
 VOICING_THRESHOLD = 0.45
 SILENCE_THRESHOLD = 0.03
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
 VOICING_COST = 0.14
-"""Boersma's defaults, section 6 of his paper; costs are for steps of 10 ms."""
+"""The method's usual constants; costs are for steps of 10 ms."""
 
 
 @dataclass(frozen=True)
@@ -45,85 +43,6 @@ class PitchTrack:
     def voiced(self) -> NDArray[np.bool_]:
         """(F,) bool."""
         return self.f0 > 0.0
-
-
-@dataclass(frozen=True)
-class Correlogram:
-    """Normalised autocorrelation by frame and lag.
-
-    Attributes:
-        values: at lags 0, 1/steps, 2/steps ... samples up to the period of the lowest pitch,
-            (F, L); 1 at lag 0 and 1 at a period of a periodic signal.
-        rate: lags a second.
-        peaks: highest absolute value in each frame over that of the whole signal, (F,).
-    """
-
-    values: Array
-    rate: float
-    peaks: Array
-
-    def at(self, frames: NDArray[np.bool_]) -> Correlogram:
-        """That of some frames, a mask (F,)."""
-        return Correlogram(self.values[frames], self.rate, self.peaks[frames])
-
-    def best_near(self, f0: Array, tolerance: float = 0.04) -> Array:
-        """Highest value within a relative tolerance of the period of f0 > 0, (F,) to (F,)."""
-        lags = self.rate / f0
-        reach = max(1, math.ceil(tolerance * self.rate / F0_FLOOR))
-        offsets = np.arange(-reach, reach + 1)
-        centre = np.rint(lags).astype(np.intp)
-        index = np.clip(centre[:, None] + offsets, 1, self.values.shape[1] - 1)
-        found = np.take_along_axis(self.values, index, axis=1)
-        within = np.abs(offsets) <= np.maximum(1.0, tolerance * lags)[:, None]
-        best: Array = np.where(within, found, -np.inf).max(axis=1)
-        return best
-
-
-def frame_count(samples: int, rate: int) -> int:
-    """Frames of a signal: one every 5 ms, the first centred at its first sample."""
-    return samples * FRAMES_A_SECOND // rate + 1
-
-
-def frames_of(x: Array, rate: int, width: int) -> Array:
-    """Frames of `width` samples every 5 ms, zeros beyond both ends, (F, width)."""
-    centres = np.rint(np.arange(frame_count(len(x), rate)) * rate / FRAMES_A_SECOND).astype(np.intp)
-    padded = np.pad(x, (width // 2, width))
-    return np.lib.stride_tricks.sliding_window_view(padded, width)[centres]
-
-
-def correlogram(x: Array, rate: int, steps: int = 4) -> Correlogram:
-    """Autocorrelation of Hann-windowed frames over that of the window (Boersma 1993, equation 9).
-
-    A frame spans three periods of the lowest pitch. Between samples the autocorrelation is
-    interpolated exactly, by padding its spectrum.
-
-    Args:
-        x: (N,).
-        rate: Hz.
-        steps: lags a sample.
-    """
-    width = round(3.0 * rate / F0_FLOOR)
-    longest = math.ceil(rate / F0_FLOOR * 1.05)
-    size = 1 << (width + longest - 1).bit_length()
-    window = np.hanning(width + 2)[1:-1]
-    frames = frames_of(x, rate, width)
-    peak = float(np.abs(x).max(initial=0.0))
-    peaks = np.abs(frames).max(axis=1) / peak if peak > 0.0 else np.zeros(len(frames))
-    # The weighted mean, so that what is left has no component at zero frequency.
-    frames = (frames - (frames @ window / window.sum())[:, None]) * window
-
-    def correlation(of: Array) -> Array:
-        power = np.abs(np.fft.rfft(of, size)) ** 2
-        power[..., -1] *= 0.5 if steps > 1 else 1.0
-        found: Array = np.fft.irfft(power, steps * size)[..., : steps * longest + 1]
-        return found
-
-    raw = correlation(frames)
-    energy = raw[:, :1]
-    shape = correlation(window)
-    flat = energy <= 0.0
-    values = raw / np.where(flat, 1.0, energy) / (shape / shape[0])
-    return Correlogram(np.where(flat, 0.0, values), float(steps * rate), peaks)
 
 
 def autocorrelation_track(gram: Correlogram) -> PitchTrack:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raydistill.metrics.correlogram import correlogram
 from raydistill.metrics.distributions import Array
-from raydistill.metrics.pitch import autocorrelation_track, correlogram
+from raydistill.metrics.pitch import autocorrelation_track
 
 
 def sequence_diagnostics(

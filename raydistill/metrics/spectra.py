@@ -14,8 +14,8 @@ import torchaudio.functional as audio
 from numpy.typing import NDArray
 from scipy.fft import dct
 
+from raydistill.metrics.correlogram import frames_of
 from raydistill.metrics.distributions import Array
-from raydistill.metrics.pitch import frames_of
 
 WINDOW_SECONDS = 0.032
 MEL_BANDS = 24
@@ -64,8 +64,8 @@ def mel_filters(rate: int, size: int) -> Array:
 
 def _magnitudes(x: Array, width: int) -> Array:
     hop = width // 5
-    padded = np.pad(x, width // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(padded, (0, width)), width)[::hop]
+    padded = np.pad(x, (width // 2, width))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, width)[: len(x) + 1 : hop]
     window = np.hanning(width + 2)[1:-1]
     return np.abs(np.fft.rfft(frames * window, 1 << width.bit_length()))
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from raydistill.metrics.correlogram import FRAMES_A_SECOND, frames_of
 from raydistill.metrics.distributions import Array
-from raydistill.metrics.pitch import FRAMES_A_SECOND, PitchTrack, frames_of
+from raydistill.metrics.pitch import PitchTrack
 
 QUIETEST_DB = -100.0
 """What the level of digital silence is called."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import raydistill.data.world
 import raydistill.metrics.audio
+import raydistill.metrics.correlogram
 import raydistill.metrics.envelope
 import raydistill.metrics.periodicity
 import raydistill.metrics.pitch
@@ -51,6 +52,7 @@ def recipe_of(evaluation: VocoderEvaluation, teacher: TeacherAsset) -> dict[str,
         "code": code_version(
             raydistill.data.world,
             raydistill.metrics.audio,
+            raydistill.metrics.correlogram,
             raydistill.metrics.envelope,
             raydistill.metrics.periodicity,
             raydistill.metrics.pitch,

@@ -1,0 +1,147 @@
+"""Do the metrics of a vocoder put known sounds in order, from a voice to a whisper?
+
+If they do not, they cannot say that a student whispers, and none may be judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from raydistill.metrics.audio import HEADLINE, METRICS, average_metrics
+
+KINDS = ("natural", "copy", "half", "whisper")
+HEADLINES = (HEADLINE, "harmonics_to_noise", "voiced_recall_acf")
+"""Higher is more of a voice; each must put the kinds in order."""
+ABOVE = (("natural", "half"), ("copy", "half"), ("half", "whisper"))
+TOLERANCE = 0.05
+"""By how much the copy may be above the natural recording, over natural less whisper."""
+COVERAGE = 0.95
+"""Of each interval."""
+FEWEST = 5
+"""Sentences under which no interval is worth having."""
+
+Judged = Mapping[str, Sequence[Mapping[str, float]]]
+"""By kind, the metrics of each sentence, in the same order."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table.
+
+    Attributes:
+        name: of `KINDS`.
+        metrics: as of `average_metrics`.
+    """
+
+    name: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A headline metric between two kinds, by paired differences over sentences.
+
+    Attributes:
+        metric, upper, lower: what is compared.
+        difference: mean of upper less lower.
+        low, high: its t-interval at 95%.
+        sentences: that have a value in both.
+    """
+
+    metric: str
+    upper: str
+    lower: str
+    difference: float
+    low: float
+    high: float
+    sentences: int
+
+    @property
+    def verdict(self) -> str:
+        """`above`, `below`, or `not told apart from`."""
+        if self.low > 0.0:
+            return "above"
+        return "below" if self.high < 0.0 else "not told apart from"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the metrics say of what is known.
+
+    Attributes:
+        rows: by kind, from natural to whisper.
+        comparisons: of the headline metrics.
+        ordered: whether every headline metric keeps the order; if not, no student may be judged.
+        reasons: why not; empty if ordered.
+    """
+
+    rows: tuple[Kind, ...]
+    comparisons: tuple[Comparison, ...]
+    ordered: bool
+    reasons: tuple[str, ...]
+
+    def table(self) -> str:
+        """All metrics by kind with standard errors, then the comparisons and the verdict."""
+        width = max(map(len, METRICS))
+        lines = [" " * width + "".join(f"{row.name:>20}" for row in self.rows)]
+        for name in METRICS:
+            cells = (f"{r.metrics[name]:.3f} ± {r.metrics[f'{name}_se']:.3f}" for r in self.rows)
+            lines.append(f"{name:<{width}}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append("")
+        lines.extend(
+            f"{c.metric}: {c.upper} is {c.verdict} {c.lower}, {c.difference:+.3f} "
+            f"[{c.low:+.3f}, {c.high:+.3f}], {c.sentences} sentences"
+            for c in self.comparisons
+        )
+        lines.append("in order" if self.ordered else "NOT in order: " + "; ".join(self.reasons))
+        return "\n".join(lines)
+
+
+def calibration_of(judged: Judged) -> Calibration:
+    """Compare what was measured, one dictionary a sentence by kind, in the same order.
+
+    The order is natural, copy, half, whisper, on each of `HEADLINES`. The intervals of natural less
+    half, of copy less half and of half less whisper must lie above 0: all of them, so that luck has
+    2.5% at most, however many they are. That a recording is above its copy is not asked in the same
+    way: the pulses of a vocoder have no jitter and may repeat better than a throat. The copy must
+    not be above it by more than 5% of the distance from natural to whisper, with the whole
+    interval, and each comparison says whether natural is above, below, or not told apart from it.
+    """
+    comparisons: list[Comparison] = []
+    reasons: list[str] = []
+    for metric in HEADLINES:
+        found = [_compare(judged, metric, upper, lower) for upper, lower in ABOVE]
+        copied = _compare(judged, metric, "natural", "copy")
+        comparisons += [*found, copied]
+        fewest = min(one.sentences for one in (*found, copied))
+        if fewest < FEWEST:
+            reasons.append(f"{metric}: only {fewest} sentences have a value, {FEWEST} are needed")
+            continue
+        reasons += [
+            f"{metric}: {one.upper} is {one.verdict} {one.lower}" for one in found if one.low <= 0.0
+        ]
+        room = TOLERANCE * _compare(judged, metric, "natural", "whisper").difference
+        if copied.low <= -room:
+            reasons.append(
+                f"{metric}: copy may be above natural by {-copied.low:.3f}, more than {room:.3f}"
+            )
+    rows = tuple(Kind(kind, average_metrics(judged[kind])) for kind in KINDS)
+    return Calibration(rows, tuple(comparisons), not reasons, tuple(reasons))
+
+
+def _compare(judged: Judged, metric: str, upper: str, lower: str) -> Comparison:
+    pairs = zip(judged[upper], judged[lower], strict=True)
+    differences = np.array([a[metric] - b[metric] for a, b in pairs])
+    differences = differences[np.isfinite(differences)]
+    count = len(differences)
+    if count < FEWEST:
+        return Comparison(metric, upper, lower, math.nan, math.nan, math.nan, count)
+    mean = float(differences.mean())
+    error = float(differences.std(ddof=1)) / math.sqrt(count)
+    half = float(stats.t.ppf(0.5 + COVERAGE / 2.0, count - 1)) * error
+    return Comparison(metric, upper, lower, mean, mean - half, mean + half, count)
