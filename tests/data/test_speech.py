@@ -19,10 +19,11 @@ from raydistill.data import speech_sets
 from raydistill.data.raw import DataError
 from raydistill.data.speech import SpeechConfig, SpeechData, Utterance
 from raydistill.storage import Storage
+from tests.voices import SPLITS as VOICES
 from tests.voices import sentence, write_voices
 
 SPLITS = ("train", "validation", "test")
-COUNT = 8
+COUNT = sum(VOICES.values())
 
 
 class Seen:
@@ -41,7 +42,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few short sentences with their words."""
-    return write_voices(tmp_path_factory.mktemp("voices"), COUNT, seconds=0.45)
+    return write_voices(tmp_path_factory.mktemp("voices"), 0.45)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +98,9 @@ def test_bad_files_are_named_and_the_rest_goes_on(voices: Path, tmp_path: Path) 
     soundfile.write(root / "clipped.wav", np.clip(30.0 * voice, -1.0, 1.0), 8000)
     soundfile.write(root / "beep.wav", 0.3 * np.sin(np.arange(4000)), 8000)
     (root / "text.wav").write_text("no sound")
-    (root / "cut.wav").write_bytes((root / "voice_00.wav").read_bytes()[:4000])
+    (root / "cut.wav").write_bytes((root / "voice_000.wav").read_bytes()[:4000])
     (root / "notes.pdf").write_bytes(b"%PDF")
-    shutil.copy(root / "voice_03.wav", root / "zz_copy.wav")  # without its words
+    shutil.copy(root / "voice_003.wav", root / "zz_copy.wav")  # without its words
     (root / "other").mkdir()
     soundfile.write(root / "other" / "high.FLAC", sentence(99, 0.6, 16_000), 16_000)
     data = folder(root).load()
@@ -201,15 +202,15 @@ def test_one_changed_recording_costs_little(
 ) -> None:
     root, cache = Path(shutil.copytree(voices, tmp_path / "voices")), Storage.open(tmp_path / "c")
     folder(root).load(cache)
-    x, rate = soundfile.read(root / "voice_05.wav")
-    soundfile.write(root / "voice_05.wav", 0.5 * x, rate)
+    x, rate = soundfile.read(root / "voice_005.wav")
+    soundfile.write(root / "voice_005.wav", 0.5 * x, rate)
     seen = Seen()
     changed = folder(root).load(cache, seen)
     assert seen.steps[0][0] >= COUNT - 3  # its bucket alone
     assert changed.fingerprint != loaded.fingerprint
     before, after = utterances(loaded), utterances(changed)
     same = [name for name in after if torch.equal(before[name].features, after[name].features)]
-    assert sorted(set(after) - set(same)) == ["voice_05.wav"]
+    assert sorted(set(after) - set(same)) == ["voice_005.wav"]
 
 
 def test_damaged_cache_is_built_again(voices: Path, loaded: SpeechData, tmp_path: Path) -> None:
@@ -256,7 +257,10 @@ SpeechConfig(name="folder", root=sys.argv[1]).load(
 @pytest.mark.slow
 def test_killed_analysis_goes_on(tmp_path: Path) -> None:
     # A script without a main guard, from standard input: no process of its own is needed.
-    root = write_voices(tmp_path / "voices", count=24, seconds=1.0)
+    root = tmp_path / "voices"
+    root.mkdir()
+    for index in range(24):
+        soundfile.write(root / f"{index}.wav", sentence(index, 1.0), 8000)
     command = [sys.executable, "-", str(root), str(tmp_path / "cache")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.getcwd()
