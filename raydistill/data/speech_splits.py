@@ -74,24 +74,30 @@ def split_some(
 
 
 def _share_speakers(splits: Splits) -> None:
-    """Give every speaker with enough sentences a place in every split.
+    """Give every speaker with three sentences or more a place in every split.
 
-    A sentence that is moved, the one with the smallest hash, is moved for all who say it, and only
-    if all of them keep another one to train on.
+    A sentence is moved for all who say it, and only if none of them loses the last one in a split.
+    It comes from the split with the most to give, and is the one with the smallest hash.
     """
     for speaker in sorted({one.recording.speaker for kept in splits.values() for one in kept}):
-        for name in SHARES:
-            if any(one.recording.speaker == speaker for one in splits[name]):
+        for name, kept in splits.items():
+            if any(one.recording.speaker == speaker for one in kept):
                 continue
-            said: dict[str, set[str]] = {}
-            for one in splits["train"]:
-                said.setdefault(one.recording.speaker, set()).add(sentence_of(one.recording))
-            alone = {sentence for own in said.values() if len(own) == 1 for sentence in own}
-            free = said.get(speaker, set()) - alone
-            if free:
-                moved = min(free, key=_place)
-                splits[name] += [s for s in splits["train"] if sentence_of(s.recording) == moved]
-                splits["train"] = [s for s in splits["train"] if sentence_of(s.recording) != moved]
+            free = {other: _free(splits[other], speaker) for other in splits}
+            giver = max(free, key=lambda other: len(free[other]))
+            if free[giver]:
+                moved = min(free[giver], key=_place)
+                splits[name] += [s for s in splits[giver] if sentence_of(s.recording) == moved]
+                splits[giver] = [s for s in splits[giver] if sentence_of(s.recording) != moved]
+
+
+def _free(kept: list[Spoken], speaker: str) -> set[str]:
+    """Sentences of a speaker that a split can do without."""
+    said: dict[str, set[str]] = {}
+    for one in kept:
+        said.setdefault(one.recording.speaker, set()).add(sentence_of(one.recording))
+    alone = {sentence for own in said.values() if len(own) == 1 for sentence in own}
+    return said.get(speaker, set()) - alone
 
 
 def _place(sentence: str) -> float:
