@@ -18,8 +18,14 @@ NAMES = {
 }
 ESTIMATORS = {"plain": "Monte Carlo", "per_step": "closed form a step"}
 COLOURS = dict(zip(NAMES, OBJECTIVE_COLOURS, strict=False))
-DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-Dash = str | tuple[int, tuple[float, ...]]
+Dash = tuple[float, tuple[float, ...]]
+SOLID: Dash = (0.0, ())
+DASHES: tuple[Dash, ...] = (
+    SOLID,
+    (0.0, (5.0, 2.0)),
+    (0.0, (1.5, 1.5)),
+    (0.0, (6.0, 2.0, 1.5, 2.0)),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Arm:
     rescale: bool
     power_weight: float
     colour: str = "#000000"
-    dash: Dash = "-"
+    dash: Dash = SOLID
 
     @property
     def is_reverse_kl(self) -> bool:

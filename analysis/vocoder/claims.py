@@ -7,7 +7,6 @@ prior on the test split; the other calibrated measures may withhold a verdict, n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from analysis.effects import COVERAGE, Effect, Verdict
 from analysis.records import TrialRecord
@@ -56,15 +55,20 @@ def _judge_regime(study: Study, regime: Regime, calibration: Calibration) -> Ite
     plain = [c for c in cells if c.arm.is_reverse_kl and not c.arm.has_power]
     power = [c for c in cells if c.arm.is_reverse_kl and c.arm.has_power]
     bench = _Bench(regime, calibration, study.records, study.is_adaptive)
-    for kl in plain or [None]:
+    for place, kl in enumerate(_or_none(plain)):
         yield bench.whole(kl, x)
         yield bench.whispers(kl)
-        if kl is (plain or [None])[0]:
+        if place == 0:
             yield bench.does_not_whisper(x)
         yield bench.whispers_less("15c", x, kl, NO_KL)
         yield bench.is_quiet(kl)
-    for kl in power or [None]:
+    for kl in _or_none(power):
         yield bench.whispers_less("15d", x, kl, NO_POWER)
+
+
+def _or_none(cells: list[Cell]) -> list[Cell | None]:
+    """What is missing is said once."""
+    return [*cells] or [None]
 
 
 class _Bench:
@@ -119,9 +123,11 @@ class _Bench:
                 x, kl, self.records, f"whispering at equal training time, validation, {words}"
             )
         ]
-        for cell in self.regime.cells.values():
-            if cell.arm.key not in (x.arm.key, kl.arm.key) and not cell.arm.is_reverse_kl:
-                beside.append(self._minus(cell, kl))
+        beside += [
+            self._minus(cell, kl)
+            for cell in self.regime.cells.values()
+            if cell.arm.key != x.arm.key and not cell.arm.is_reverse_kl
+        ]
         return self._judge(claim, effects, 1, beside)
 
     def is_quiet(self, kl: Cell | None) -> Verdict:
@@ -154,8 +160,8 @@ class _Bench:
         """The claim as the paper words it: 15a, 15b and 15c together."""
         name = "reverse KL" if kl is None else kl.arm.name
         claim = (
-            f"15. Students of x-reconstruction l1 do not have the whispering of {name} (the paper's "
-            "claim, without the power loss): 15a, 15b and 15c together."
+            f"15. Students of x-reconstruction l1 do not have the whispering of those of {name} "
+            "(as the paper words it): 15a, 15b and 15c together."
         )
         parts = {
             "15a": self.whispers(kl, TOGETHER),
@@ -195,14 +201,18 @@ class _Bench:
         missing = self._missing(cell, absent)
         if missing or cell is None:
             return self._nothing(claim, missing)
-        floors = self.regime.floors
-        voice = over_sentences(floors["teacher"][EXCESS] - floors["whisper"][EXCESS])
-        if not voice.low > 0.0:
+        heard = [metric for metric in self.calibration.scales if self._has_voice(metric)]
+        if EXCESS not in heard:
             return self._nothing(claim, DEAF)
-        tables = {m: above_midpoint(self.regime, cell, m) for m in self.calibration.scales}
+        tables = {metric: above_midpoint(self.regime, cell, metric) for metric in heard}
         words = f"{cell.arm.name}, less the middle between whisper and teacher"
         effects = effects_of(tables, dict(self.calibration.scales), words, coverage, 1)
         return self._judge(claim, effects, direction, beside)
+
+    def _has_voice(self, metric: str) -> bool:
+        """Whether the teacher is above a whisper: else there is no way from one to the other."""
+        floors = self.regime.floors
+        return over_sentences(floors["teacher"][metric] - floors["whisper"][metric]).low > 0.0
 
     def _levels(self, cell: Cell) -> list[Effect]:
         """An arm's own excess, and its place between whisper and teacher."""
@@ -255,4 +265,4 @@ def _capital(name: str) -> str:
 
 def headline(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The claim as a whole and its part against the power loss: what a reader asks first."""
-    return [replace(v) for v in verdicts if v.claim.startswith(("15. ", "15d. "))]
+    return [verdict for verdict in verdicts if verdict.claim.startswith(("15. ", "15d. "))]

@@ -165,7 +165,7 @@ def seconds_curve(item: TrialRecord, metric: str) -> Array:
 
 
 def share_of_way(regime: Regime, cell: Cell, metric: str) -> Interval:
-    """Where an arm lies between whisper (0) and teacher (1), from the means; without an interval."""
+    """Where an arm's mean lies between those of whisper (0) and teacher (1); no interval."""
     whisper, teacher = (
         float(np.nanmean(regime.floors[sound][metric])) for sound in ("whisper", "teacher")
     )
