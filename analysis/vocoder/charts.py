@@ -100,7 +100,7 @@ def _students(regime: Regime) -> Chart:
 def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
     points = pd.DataFrame(
         [point for _, row in rows.iterrows() for point in _points(study, row)],
-        columns=["arm", "trial", "metric", "updates", "seconds", "value"],
+        columns=["arm", "trial", "finished", "metric", "updates", "seconds", "value"],
     ).dropna(subset=["value"])
     shown = [metric for metric in CURVES if (points["metric"] == metric).any()]
     if not shown:
@@ -124,7 +124,7 @@ def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
     legend(figure, [*handles, *_floor_handles(drawn)], columns=3)
     caption = (
         f"{regime.words}; validation split. Thin lines: trials, unfinished ones too; thick: mean "
-        "over an arm's trials where all of them were evaluated. Left, at matched updates; right, "
+        "over an arm's finished trials. Left, at matched updates; right, "
         "at matched training time, in which evaluations are taken to lie as updates do. "
         "Horizontal lines: known sounds, on the test split. Whispering is 0 for recordings and 1 "
         "for a whisper."
@@ -132,11 +132,12 @@ def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
     return Chart("Learning curves", png(figure), caption)
 
 
-def _points(study: Study, row: pd.Series) -> list[tuple[str, str, str, int, float, float]]:
+def _points(study: Study, row: pd.Series) -> list[tuple[str, str, bool, str, int, float, float]]:
     record = study.records[row["record"]].record
     rate = row["spent_seconds"] / record.spent.updates if record.spent.updates > 0 else math.nan
+    finished = row["status"] == "finished"
     return [
-        (row["arm"], row["trial"], metric, updates, updates * rate, value)
+        (row["arm"], row["trial"], finished, metric, updates, updates * rate, value)
         for metric in CURVES
         for updates, value in curve(record, 0, metric)
     ]
@@ -155,8 +156,9 @@ def _draw(study: Study, axis: Axes, points: pd.DataFrame, unit: str) -> None:
                 linewidth=0.7,
                 alpha=0.45,
             )
-        counts = own.groupby("updates")["trial"].transform("nunique")
-        whole = own[counts == own["trial"].nunique()]
+        done = own[own["finished"]]
+        counts = done.groupby("updates")["trial"].transform("nunique")
+        whole = done[counts == done["trial"].nunique()]
         mean = whole.groupby("updates")[["updates", "seconds", "value"]].mean()
         axis.plot(
             mean[unit],

@@ -45,7 +45,8 @@ def judge(study: Study) -> tuple[Verdict, ...]:
     verdicts: list[Verdict] = []
     for regime in study.regimes.values():
         if regime.cells:
-            verdicts += _judge_regime(study, regime, calibrate(regime))
+            found = _judge_regime(study, regime, calibrate(regime))
+            verdicts += sorted(found, key=lambda verdict: verdict.claim.partition(".")[0])
     return tuple(verdicts)
 
 

@@ -263,7 +263,8 @@ def _note(arrays: Mapping[str, Array], prefix: str, place: int) -> str:
     """What was measured of this sound."""
     forms = ((EXCESS, "excess {:.2f}"), (HNR, "HNR {:.1f} dB"), (LEVEL, "level {:.1f} dB"))
     parts = [
-        form.format(float(arrays[prefix + metric][place]))
+        # The 0.0 takes the sign from what is rounded to zero.
+        form.format(round(float(arrays[prefix + metric][place]), 2) + 0.0)
         for metric, form in forms
         if prefix + metric in arrays and place < len(arrays[prefix + metric])
     ]

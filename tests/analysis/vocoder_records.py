@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,9 +111,9 @@ def student_arrays(made: Made) -> dict[str, Values]:
         found[metric] = np.full(SENTENCES, value)
     for metric, change in (made.changes or {}).items():
         found[metric] = found[metric] + change
-    spread = 0.2 * (made.seed - 1)
+    spread = 0.2 * (made.seed - 1) * (-1.0 if made.kind == "x_reconstruction" else 1.0)
     for metric in found:
-        jitter = _sentences(metric, 10 + made.seed)
+        jitter = _sentences(metric, zlib.crc32(repr(replace(made, way=0.0)).encode()))
         found[metric] = found[metric] + jitter + spread * SPREADS.get(metric, 0.1)
     if made.noise > 0.0:
         found |= {f"matched/{metric}": values + 0.01 for metric, values in found.items()}
