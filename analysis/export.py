@@ -1,4 +1,4 @@
-"""The figures of one sweep as PNG files, for a README or a paper.
+"""The figures of one sweep as PNG files, for a README or a paper; of a vocoder the table too.
 
 python analysis/export.py STORAGE_PATH NAME --out docs/images
 """
@@ -24,13 +24,14 @@ from analysis.gaussian.figures import named_charts
 from analysis.gaussian.study import read_study
 from analysis.image.figures import learning_charts, noise_charts
 from analysis.records import RecordsError, RecordSet, TrialRecord, load_records
-from analysis.table import GAUSSIAN, ranked, task_of, to_frame
+from analysis.table import GAUSSIAN, VOCODER, ranked, task_of, to_frame
+from analysis.vocoder import page as vocoder_page
 from raydistill.storage import StorageError
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Write a sweep's figures as PNG files.
+    """Write a sweep's figures as PNG files, and the metrics of a vocoder sweep as a CSV file.
 
     Attributes:
         storage_path: folder or URI of the sweeps.
@@ -55,12 +56,16 @@ def export(settings: ExportSettings) -> list[Path]:
             f"name: no records of {settings.name!r} in {settings.storage_path!r}; run the sweep, "
             "or give another name"
         )
-    gaussian = task_of(found.records[0].record) == GAUSSIAN
-    contents = _gaussian_figures(found) if gaussian else _image_figures(found)
+    task = task_of(found.records[0].record)
+    if task == VOCODER:
+        contents = vocoder_page.files(found)
+    else:
+        figures = _gaussian_figures(found) if task == GAUSSIAN else _image_figures(found)
+        contents = {f"{name}.png": content for name, content in figures.items()}
     settings.out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in contents.items():
-        path = settings.out / f"{name}.png"
+        path = settings.out / name
         path.write_bytes(content)
         written.append(path)
     return written

@@ -1,4 +1,4 @@
-"""One self-contained HTML page a sweep: table, figures, claims, pictures.
+"""One self-contained HTML page a sweep: table, figures, claims, pictures, sounds.
 
 python analysis/report.py STORAGE_PATH [--name NAME | --latest] [--out PATH]
 """
@@ -23,7 +23,8 @@ from analysis.gaussian import page as gaussian_page
 from analysis.image import page as image_page
 from analysis.page import fill
 from analysis.records import RecordsError, RecordSet, load_records
-from analysis.table import GAUSSIAN, task_of
+from analysis.table import GAUSSIAN, VOCODER, task_of
+from analysis.vocoder import page as vocoder_page
 from raydistill.record import FILE_NAME
 from raydistill.storage import Storage, StorageError
 
@@ -98,8 +99,12 @@ def write_reports(settings: ReportSettings) -> Iterator[str]:
 
 def render(found: RecordSet) -> str:
     """The page of one sweep, as its task asks for."""
-    page = gaussian_page if task_of(found.records[0].record) == GAUSSIAN else image_page
-    return fill(page.TEMPLATE, found, page.values(found))
+    task = task_of(found.records[0].record)
+    if task == GAUSSIAN:
+        return fill(gaussian_page.TEMPLATE, found, gaussian_page.values(found))
+    if task == VOCODER:
+        return fill(vocoder_page.TEMPLATE, found, vocoder_page.values(found))
+    return fill(image_page.TEMPLATE, found, image_page.values(found))
 
 
 def _nothing_found(found: RecordSet) -> str:

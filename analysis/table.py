@@ -27,7 +27,7 @@ VARIED = ("noise_level", "l1_weight")
 COLOUR = ("cifar-10", "photographs")
 """Data sets with three channels."""
 
-IMAGE, GAUSSIAN = "image", "gaussian"
+IMAGE, GAUSSIAN, VOCODER = "image", "gaussian", "vocoder"
 """The tasks that have pages of their own; a record that names no task is of the first."""
 
 NUMBERS = (

@@ -1,0 +1,172 @@
+"""Do the measures put known sounds in order? If one does not, no student is judged.
+
+The rule is that of `raydistill.metrics.calibration`, from what the records hold: paired over test
+sentences, with 95% t-intervals, natural speech and its copy are above half a whisper and that is
+above a whisper (all of the interval above 0), and the copy is not above natural speech by more
+than 5% of the distance from natural speech to the whisper. Whether natural speech is strictly above
+its copy is said, but not asked for: the pulses of a vocoder are more regular than a throat's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.effects import COVERAGE, Array, Interval, half_width
+from analysis.vocoder.study import EXCESS, HNR, RECALL, Regime
+
+HEADLINES = {
+    EXCESS: "periodicity excess",
+    HNR: "harmonics-to-noise ratio, dB",
+    RECALL: "voiced recall, second tracker",
+}
+"""What tells a whisper, more being more of a voice; the first decides verdicts."""
+
+SOUNDS = {
+    "natural": "natural",
+    "copy": "copy-synthesis",
+    "half": "half whisper",
+    "whisper": "whisper",
+}
+"""Known sounds, the best first."""
+
+PAIRS = (("natural", "copy"), ("natural", "half"), ("copy", "half"), ("half", "whisper"))
+SMALLEST_SHARE = 0.05
+"""Of the distance from natural speech to a whisper: less does not count."""
+
+FEWEST_SENTENCES = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One known sound above another: the paired difference over sentences.
+
+    Attributes:
+        above, below: the two sounds, in words.
+        difference: mean and interval; `count` is the sentences.
+        lowest: what its lower end has to exceed.
+    """
+
+    above: str
+    below: str
+    difference: Interval
+    lowest: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the step is shown; False where there is no interval."""
+        enough = self.difference.count >= FEWEST_SENTENCES
+        return enough and self.difference.low > self.lowest
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One measure on the known sounds.
+
+    Attributes:
+        metric: its name.
+        label: in words.
+        levels: sound -> mean over sentences and its interval.
+        steps: one for each of `PAIRS`.
+        span: natural speech less the whisper.
+    """
+
+    metric: str
+    label: str
+    levels: Mapping[str, Interval]
+    steps: tuple[Step, ...]
+    span: float
+
+    @property
+    def ordered(self) -> bool:
+        """Whether all steps hold."""
+        return all(step.holds for step in self.steps)
+
+    @property
+    def margin(self) -> float:
+        """The smallest difference that counts."""
+        return SMALLEST_SHARE * self.span
+
+    @property
+    def reason(self) -> str:
+        """In words, why it is ordered or not."""
+        failed = [step for step in self.steps if not step.holds]
+        if failed and failed[0].difference.count < FEWEST_SENTENCES:
+            return f"{failed[0].difference.count} sentences; at least {FEWEST_SENTENCES} are needed"
+        if failed:
+            return "; ".join(f"{s.above} is not shown to be above {s.below}" for s in failed)
+        first = self.steps[0].difference
+        if first.low > 0.0:
+            return "in order, natural speech strictly above its copy"
+        if first.high < 0.0:
+            return "in order but for natural speech, below its copy by less than counts"
+        return "in order; natural speech and its copy are not told apart"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All headline measures of a regime on the known sounds.
+
+    Attributes:
+        scales: by metric.
+        sentences: of the test split.
+    """
+
+    scales: Mapping[str, Scale]
+    sentences: int
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the measures may judge students."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not; empty if they may."""
+        if not self.scales:
+            return ("no finished trial has left the metrics of known sounds",)
+        lacking = [
+            f"{label}: not recorded" for m, label in HEADLINES.items() if m not in self.scales
+        ]
+        failed = [f"{s.label}: {s.reason}" for s in self.scales.values() if not s.ordered]
+        return (*lacking, *failed)
+
+
+def calibrate(regime: Regime) -> Calibration:
+    """Judge the measures of a regime by its floors; see the module."""
+    floors = regime.floors
+    if not all(sound in floors for sound in SOUNDS):
+        return Calibration({}, 0)
+    scales = {}
+    for metric, label in HEADLINES.items():
+        if all(metric in own for own in floors.values()):
+            scales[metric] = _scale(metric, label, {s: floors[s][metric] for s in floors})
+    return Calibration(scales, regime.sentences)
+
+
+def _scale(metric: str, label: str, values: Mapping[str, Array]) -> Scale:
+    span = over_sentences(values["natural"] - values["whisper"]).value
+    steps = tuple(
+        Step(
+            SOUNDS[above],
+            SOUNDS[below],
+            over_sentences(values[above] - values[below]),
+            -SMALLEST_SHARE * span if below == "copy" else 0.0,
+        )
+        for above, below in PAIRS
+    )
+    levels = {sound: over_sentences(own) for sound, own in values.items()}
+    return Scale(metric, label, levels, steps, span)
+
+
+def over_sentences(values: Array, coverage: float = COVERAGE) -> Interval:
+    """Mean over sentences with its t-interval; values that are not finite are left out."""
+    kept = values[np.isfinite(values)]
+    if len(kept) == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(kept.mean())
+    half = half_width(kept, coverage) if len(kept) > 1 else math.nan
+    return Interval(mean, mean - half, mean + half, len(kept))
