@@ -1,10 +1,10 @@
 """Do the measures put known sounds in order? If one does not, no student is judged.
 
-The rule is that of `raydistill.metrics.calibration`, from what the records hold: paired over test
-sentences, with 95% t-intervals, natural speech and its copy are above half a whisper and that is
-above a whisper (all of the interval above 0), and the copy is not above natural speech by more
-than 5% of the distance from natural speech to the whisper. Whether natural speech is strictly above
-its copy is said, but not asked for: the pulses of a vocoder are more regular than a throat's.
+The rule is that of `python -m raydistill.metrics.calibration`, from what the records hold: paired
+over test sentences, with 95% t-intervals, natural speech and its copy are above half a whisper and
+that is above a whisper (all of the interval above 0), and the copy is not above natural speech by
+more than 5% of the distance from natural speech to the whisper. Whether natural speech is strictly
+above its copy is said, but not asked for: a vocoder's pulses are more regular than a throat's.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ class Column:
 
 
 VOICE = (
-    Column(WHISPERING, "whispering (0 natural, 1 whisper)", 3),
+    Column(WHISPERING, "whispering", 3),
     Column(EXCESS, "periodicity excess", 3),
     Column("harmonics_to_noise", "harmonics to noise, dB", 1),
-    Column("voiced_recall_acf", "voiced recall, second tracker", 2),
+    Column("voiced_recall_acf", "voiced recall", 2),
     Column("voiced_recall_dio", "voiced recall, DIO", 2),
-    Column("voicing_error_acf", "voicing error, second tracker", 2),
+    Column("voicing_error_acf", "voicing error", 2),
     Column("f0_error_cents_acf", "F0 error, cents", 0),
     Column("voiced_level_db", "voiced level, dB", 1),
 )
@@ -53,7 +53,7 @@ LIKELIHOODS = (
 TABLES = {
     "Whispering": VOICE,
     "Spectra: none of these tells a whisper": SPECTRA,
-    "Reconstruction and likelihood: best for students that whisper, or blind to it": LIKELIHOODS,
+    "Reconstruction and likelihood: neither do these": LIKELIHOODS,
 }
 
 FLOOR_ROWS = {

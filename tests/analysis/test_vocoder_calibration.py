@@ -87,7 +87,7 @@ def test_few_sentences_and_missing_measures_do_not_calibrate(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("copy", [0.70, 0.74, 0.76, 0.775, 0.78, 0.80])
 def test_the_rule_is_that_of_the_calibration_command(tmp_path: Path, copy: float) -> None:
-    rule = pytest.importorskip("raydistill.metrics.calibration")
+    rule = pytest.importorskip("raydistill.metrics.ordering")
     arrays = floor_arrays(floors(copy=copy))
     judged = {
         sound: [

@@ -19,7 +19,8 @@ import analysis.vocoder.sounds
 from analysis.export import ExportSettings, export
 from analysis.report import ReportSettings, write_reports
 from analysis.vocoder.arms import arm_of, named
-from analysis.vocoder.sounds import Wave, spectrogram
+from analysis.vocoder.claims import judge
+from analysis.vocoder.sounds import Gallery, Wave, gallery, spectrogram
 from analysis.vocoder.tables import costs_of, lines_of
 from tests.analysis.vocoder_records import (
     DEFAULT,
@@ -64,6 +65,10 @@ class Page(HTMLParser):
 def page_of(storage: Path) -> Page:
     (place,) = write_reports(ReportSettings(str(storage)))
     return Page(Path(place).read_text())
+
+
+def clips_of(heard: Gallery) -> int:
+    return sum(len(u.clips) for stage in heard.stages for u in stage.utterances)
 
 
 def test_the_page_plays_every_sound_without_a_network(tmp_path: Path) -> None:
@@ -120,36 +125,36 @@ def test_without_any_arrays_means_are_shown_and_nothing_is_judged(tmp_path: Path
     assert found.value == pytest.approx(np.mean(own), abs=1e-4)
     assert found.low < found.value < found.high
     assert "natural recordings" in lines
-    page = page_of(tmp_path)
-    assert "Not calibrated" in page.text
-    assert "reproduced :" not in page.text
-    assert "trial_00000/arrays.safetensors" in page.text
+    study = study_of(tmp_path)
+    assert {verdict.verdict for verdict in judge(study)} == {"undecided"}
+    assert study.unreadable[0].path.endswith("trial_00000/arrays.safetensors")
 
 
 def test_files_that_are_no_sounds_are_left_out_and_named(tmp_path: Path) -> None:
     folder = put(tmp_path, over_seeds(X))
     (folder / "trial_00000" / "student_0.wav").write_bytes(b"RIFF no wave at all")
     (folder / "trial_00000" / "teacher_1.wav").write_bytes(tone()[:30])
-    page = page_of(tmp_path)
-    assert len(page.sounds) == SOUNDS * 4 - 2
-    assert "trial_00000/student_0.wav" in page.text
-    assert "trial_00000/teacher_1.wav" in page.text
+    heard = gallery(study_of(tmp_path))
+    assert clips_of(heard) == SOUNDS * 4 - 2
+    assert [problem.path for problem in heard.unreadable] == [
+        "vocoder/trial_00000/student_0.wav",
+        "vocoder/trial_00000/teacher_1.wav",
+    ]
 
 
 def test_a_page_holds_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis.vocoder.sounds, "MOST_BYTES", 60_000)
     put(tmp_path, over_seeds(X, KL))
-    page = page_of(tmp_path)
-    left_out = SOUNDS * 5 - len(page.sounds)
-    assert 0 < left_out < SOUNDS * 5
-    assert f"{left_out} sounds more would not fit" in page.text
+    heard = gallery(study_of(tmp_path))
+    assert 0 < heard.left_out < SOUNDS * 5
+    assert clips_of(heard) == SOUNDS * 5 - heard.left_out
 
 
 def test_the_seed_that_is_heard_is_the_lowest_not_the_best(tmp_path: Path) -> None:
     put(tmp_path, [replace(X, seed=4, way=1.0), replace(X, seed=2, way=0.2)])
-    page = page_of(tmp_path)
-    assert "x-reconstruction l1 (seed 2)" in page.text
-    assert "(seed 4)" not in page.text
+    (stage,) = gallery(study_of(tmp_path)).stages
+    titles = [clip.title for clip in stage.utterances[0].clips]
+    assert titles == ["Recording", "Copy-synthesis", "Teacher", "x-reconstruction l1 (seed 2)"]
 
 
 def test_tables_hold_means_over_seeds_and_what_trials_cost(tmp_path: Path) -> None:

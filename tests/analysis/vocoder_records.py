@@ -227,8 +227,9 @@ def put(
     change: Change = lambda made, arrays: arrays,
 ) -> Path:
     """Write a sweep's files; returns its folder."""
+    known = floor_arrays(floors)
     for index, one in enumerate(made):
-        arrays = change(one, student_arrays(one) | floor_arrays(floors))
+        arrays = change(one, student_arrays(one) | known)
         record = trial(index, one, arrays, sounds=sounds)
         folder = storage / name / record.trial
         folder.mkdir(parents=True)
