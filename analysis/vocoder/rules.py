@@ -1,4 +1,4 @@
-"""The rules of claim 15, fixed before any sweep was judged; docs/vocoder.md states them in prose."""
+"""The rules of claim 15, fixed before any sweep was judged; docs/vocoder.md has them in prose."""
 
 from __future__ import annotations
 
