@@ -80,7 +80,7 @@ def band_power_error(a: Spectra, b: Spectra) -> float:
 def log_spectral_distance(a: Spectra, b: Spectra) -> float:
     """Mean over frames of the root mean square over frequencies of the difference, dB.
 
-    Two noises of one law are 7 dB apart or so: compare with the copy, not with 0.
+    Two noises of one law are 8 dB apart or so: compare with the copy, not with 0.
 
     Reference: Gray, A., Markel, J. (1976). Distance measures for speech processing. IEEE Trans.
     ASSP 24, 380-391.
