@@ -17,6 +17,7 @@ from raydistill.config import ConfigError, parse_trial_json
 from raydistill.data.raw import DataError
 from raydistill.storage import Storage, StorageError
 from raydistill.store import Store
+from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.training import Progress
 from raydistill.trial import TrialRun, run_trial
 
@@ -57,7 +58,7 @@ def main(settings: RunSettings) -> None:
     except FileNotFoundError:
         print(f"config: no file {str(settings.config)!r}; give a config.json", file=sys.stderr)
         sys.exit(2)
-    except (ConfigError, DataError, StorageError) as error:
+    except (ConfigError, DataError, StorageError, SamplesDivergedError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     if record.status == "failed":

@@ -15,10 +15,10 @@ Preset = Literal["smoke", "small", "paper"]
 
 Values = dict[str, Any]
 
-COLOUR = ("photographs", "cifar10")
 BOUNDED = {"kind": "gaussian", "max_log_scale": 1.0}
 """Without a bound on its scale a colour teacher of this size now and then feeds its own far-off
-values back until they overflow; see docs/teachers.md for what the bound costs."""
+values back until they overflow; docs/teachers.md has the measurement. This one is above what such a
+teacher gives to any training pixel, so that it does not touch the likelihood of data."""
 
 
 def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
@@ -36,7 +36,8 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     values = builders[preset](dataset)
     if not has_classes(values["data"]["name"]):
         values["evaluation"] = values.get("evaluation", {}) | {"classifier": None}
-    if preset != "paper" and values["data"]["name"] in COLOUR:
+    source = DATA_SETS.get(values["data"]["name"])
+    if preset != "paper" and source is not None and source.channels > 1:
         model = {"kind": "pixelcnn"} | values["teacher"].get("model", {})
         values["teacher"]["model"] = model | {"conditional": BOUNDED}
     trial = parse_trial({"task": "image", **values})

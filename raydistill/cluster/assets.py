@@ -17,6 +17,7 @@ import torch
 from raydistill.cluster.runtime import Cluster
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.config import TrialConfig, parse_trial_json
+from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.training import Progress
 from raydistill.trial import shared_task
 
@@ -108,11 +109,26 @@ def _build_parts(
     said = time.monotonic()
     while waiting:
         done, waiting = ray.wait(waiting)
-        for warning in [line for lines in ray.get(done) for line in lines]:
+        for warning in [line for part in done for line in _warnings_of(part)]:
             on_stage(warning)
         if waiting and time.monotonic() - said > PERIOD:
             said = time.monotonic()
             on_stage(f"{total - len(waiting)}/{total} parts")
+
+
+def _warnings_of(part: Any) -> list[str]:
+    """What a part that has ended warned of.
+
+    One that a teacher's draws forbid is left out: trials that need it fail and say why, and those
+    of the sweep's other teachers go on.
+    """
+    try:
+        warnings: list[str] = ray.get(part)
+    except SamplesDivergedError as error:
+        # Ray's own message is a traceback; what was raised is its cause.
+        cause = getattr(error, "cause", error)
+        return [f"warning: {cause}; until then trials that need these draws fail"]
+    return warnings
 
 
 @ray.remote(max_retries=3, retry_exceptions=False)  # type: ignore[untyped-decorator]

@@ -54,13 +54,13 @@ def require_finite(x: Tensor, key: str) -> None:
     They are its distribution: leaving them out would judge another teacher.
 
     Args:
-        x: samples, (N, ...).
+        x: samples, (N, ...); or their log p_T, which overflows before they do.
         key: the teacher's content hash.
 
     Raises:
         SamplesDivergedError: some are not finite.
     """
-    diverged = int((~x.flatten(1).isfinite().all(dim=1)).sum())
+    diverged = int((~x.reshape(len(x), -1).isfinite().all(dim=1)).sum())
     if diverged:
         raise SamplesDivergedError(
             f"teacher {key}: {diverged} of {len(x)} draws are not finite; bound its scale "

@@ -127,6 +127,7 @@ class ImageEvaluation:
         floors["judged_by"] = self.judge("test").facts
         floors["bits_per_dimension"] = self.trained.info["test_bits_per_dimension"]
         floors["codes"] = self.trained.info["validation_codes"]
+        floors["teacher_draws"] = _far_off(self.teacher_samples.x)
         if self.classifier is not None:
             floors["classifier"] = {"test_accuracy": self.classifier.test_accuracy}
             if self.teacher_norms is not None:
@@ -240,8 +241,21 @@ class ImageEvaluation:
 
 def _in_parts(student: Student, z: Tensor) -> Tensor:
     x = torch.cat([student(part) for part in z.split(500)])
-    if not bool(x.isfinite().all()):
+    diverged = int((~x.flatten(1).isfinite().all(dim=1)).sum())
+    if diverged:
         raise TrainingDivergedError(
-            "the student's outputs are not finite; lower optimiser.learning_rate or optimiser.clip"
+            f"{diverged} of the student's {len(x)} outputs are not finite; lower "
+            "optimiser.learning_rate or optimiser.clip"
         )
     return x
+
+
+def _far_off(x: Tensor) -> dict[str, float]:
+    """How far draws (N, C, H, W) leave the range of data; in pixels they are clamped to it."""
+    largest = x.flatten(1).abs().amax(dim=1)
+    limit = float(to_logit(torch.ones(1, dtype=torch.float64)))
+    return {
+        "count": float(len(x)),
+        "largest_logit": float(largest.max()),
+        "beyond_data": float((largest > limit).double().mean()),
+    }

@@ -88,7 +88,7 @@ def build_shard(
     """A shard from the store, built first if it is not there.
 
     Raises:
-        SamplesDivergedError: draws of the teacher are not finite.
+        SamplesDivergedError: draws of the teacher, or their log p_T, are not finite.
     """
 
     # One thread, whoever builds it: the last bits of a sum are a function of their number.
@@ -106,7 +106,9 @@ def build_shard(
             z = teacher.teacher.sample_prior(SHARD, random)
         x = teacher.teacher.decode(z)
         require_finite(x, teacher.key)
-        return Built({"x": x, "z": z, "log_prob": encode(teacher.teacher, x).log_prob}, {})
+        log_prob = encode(teacher.teacher, x).log_prob
+        require_finite(log_prob, teacher.key)
+        return Built({"x": x, "z": z, "log_prob": log_prob}, {})
 
     return store.get_or_build("pairs", recipe_of(shard, teacher), build)
 
