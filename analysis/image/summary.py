@@ -26,7 +26,7 @@ KEYS = [
     "batch_size",
     "rest",
 ]
-FLOORS = {"teacher": "teacher's own samples (floor)", "train": "training images (floor)"}
+FLOORS = {"teacher": "teacher's own samples", "train": "training images"}
 SPLIT, SEEN = "test.", "validation."
 
 

@@ -30,9 +30,6 @@ SAMPLES = (
     Column("classifier_mmd", "classifier MMD", 3),
     Column("recall", "recall", 2),
     Column("coverage", "coverage", 2),
-    Column("top_class_share", "top class", 2),
-    Column("different_bins", "bins that differ", 2),
-    Column("copied_share", "copied share", 3),
 )
 WITHOUT_CLASSIFIER = (
     Column(MEASURES[1], "validation pixel FD", 2),
@@ -40,13 +37,16 @@ WITHOUT_CLASSIFIER = (
     Column(f"pixel_fd{MATCHED}", "pixel FD, matched", 2),
     Column("pixel_recall", "pixel recall", 2),
     Column("pixel_coverage", "pixel coverage", 2),
-    Column("different_bins", "bins that differ", 2),
-    Column("copied_share", "copied share", 3),
 )
 DETAIL = (
-    Column("sharpness_ratio", "sharpness (data = 1)", 2),
+    Column("top_class_share", "top class", 2),
+    Column("different_bins", "bins that differ", 2),
+    Column("copied_share", "copied share", 3),
+    Column("sharpness_ratio", "sharpness", 2),
     Column(f"sharpness_ratio{MATCHED}", "sharpness, matched", 2),
-    Column("high_frequency_ratio", "high frequencies (data = 1)", 2),
+    Column("high_frequency_ratio", "high frequencies", 2),
+)
+LIKELIHOOD = (
     Column("ks_log_prob", "KS of log p_T", 2),
     Column("wasserstein_log_prob", "Wasserstein of log p_T, nats/dim", 3),
     Column("log_prob_shift", "shift of log p_T, sd", 2),
@@ -57,14 +57,16 @@ DETAIL = (
     Column("classifier_fd_reconstruction", "recon. FD", 1),
 )
 QUALITY = (
-    "Quality and variety of samples, with the floors to read them by. Matched: at the prior scale "
-    "√(1 + noise²) of training instead of 1, where there is noise."
+    "Quality of samples. Matched: at the prior scale √(1 + noise²) of training instead of 1, where "
+    "there is noise."
 )
 TABLES = {
     QUALITY: SAMPLES,
-    "Sharpness, likelihood, reconstruction. A collapsed student can match log p_T and have a small "
-    "error in z, so none of these says alone that samples are good. Outward: the share of samples "
-    "that the gradient of log p_S − log p_T pushes away from the origin.": DETAIL,
+    "Variety and sharpness; of sharpness and high frequencies, data have 1. Copied: as near to a "
+    "training image as the nearest 1% of test images.": DETAIL,
+    "Likelihood, codes and reconstruction. A collapsed student can match log p_T and have a small "
+    "error in z, so none of these says alone that samples are good. Outward: share of samples that "
+    "reverse KL's path derivative pushes outward.": LIKELIHOOD,
 }
 """Caption -> columns."""
 
