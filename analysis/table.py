@@ -25,6 +25,9 @@ RANKED_BY = "validation.classifier_fd"
 MEASURES = (RANKED_BY, "validation.pixel_fd")
 """What cells are chosen by: the second where there is no classifier."""
 
+OVER_TEACHER = "validation.classifier_fd_over_teacher"
+"""The first over that of the teacher's own samples: comparable across teachers and sizes."""
+
 VARIED = ("noise_level", "l1_weight")
 
 COLOUR = ("cifar-10", "photographs")
@@ -202,13 +205,23 @@ def measure_of(frame: pd.DataFrame) -> str:
     return next(held, RANKED_BY)
 
 
+def ranking_of(frame: pd.DataFrame) -> str:
+    """What rows are ranked by: `measure_of`, or `OVER_TEACHER` where teachers differ."""
+    measure = measure_of(frame)
+    if measure != RANKED_BY or OVER_TEACHER not in frame or frame["teacher"].nunique() < 2:
+        return measure
+    judged = frame[frame[RANKED_BY].notna()]
+    return OVER_TEACHER if judged[OVER_TEACHER].notna().all() else measure
+
+
 def ranked(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows in order: finished, running, failed; within each by validation FD, then by trial.
 
-    The FD is the classifier's, or that of pixels where no row has one; see `measure_of`.
+    The FD is the classifier's, over the teacher's where teachers differ, or that of pixels where no
+    row has one; see `ranking_of`.
     """
     order = {"finished": 0, "running": 1, "failed": 2}
-    measure = frame.get(measure_of(frame), math.nan)
+    measure = frame.get(ranking_of(frame), math.nan)
     keys = pd.DataFrame(
         {"status": frame["status"].map(order), "measure": measure, "trial": frame["trial"]}
     )

@@ -16,14 +16,14 @@ from analysis.image.pictures import CELL, NAMES, read_png
 from analysis.image.tables import TEXT, summaries
 from analysis.page import ABSENT, Embedded, data_uri, embed, significant
 from analysis.records import RecordSet, Skipped, TrialRecord
-from analysis.table import RANKED_BY, data_of, measure_of, ranked, to_frame
+from analysis.table import data_of, ranked, ranking_of, to_frame
 
 TEMPLATE = "report_image.html.j2"
 MOST_STUDENTS = 8
 
 DESCRIBING = (
     "dataset", "size", "train_count", "teacher_updates", "student", "objective", "estimator",
-    "rescale", "learning_rate",
+    "rescale", "learning_rate", "seed", "updates",
 )  # fmt: skip
 """Columns that are shown only where the trials of a sweep differ in them."""
 
@@ -48,6 +48,8 @@ def values(found: RecordSet) -> dict[str, Any]:
     unreadable: list[Skipped] = []
     filled = {str(name) for name in frame if bool(frame[name].notna().any())}
     alike = {name for name in DESCRIBING if frame[name].nunique(dropna=False) == 1}
+    if len(set(frame["estimator"]) - {""}) < 2:  # objectives without one are no second kind
+        alike.add("estimator")
     if not (frame["noise_level"] > 0.0).any():  # both prior scales are the same
         alike |= {name for name in filled if name.endswith(MATCHED)}
     pictures = list(_pictures(order, records, filled - alike, unreadable))
@@ -56,7 +58,7 @@ def values(found: RecordSet) -> dict[str, Any]:
         "teachers": _teachers(found),
         "rows": order.to_dict("records"),
         "columns": filled - alike,
-        "ranked_by": "classifier" if measure_of(frame) == RANKED_BY else "pixel",
+        "ranking": ranking_of(frame),
         "summaries": summaries(frame),
         "key_text": TEXT,
         "charts": [embed(chart) for chart in drawn.charts.values()],

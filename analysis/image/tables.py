@@ -136,6 +136,8 @@ def _teacher(rows: pd.DataFrame) -> TeacherSummary:
         cells = cells.sort_values(measure, kind="stable")
     lines = pd.concat([cells, rows[rows["is_floor"].astype(bool)]])
     keys = {name: label for name, label in LABELS.items() if cells[name].nunique(dropna=False) > 1}
+    if len(set(cells["estimator"]) - {""}) < 2:  # objectives without one are no second kind
+        keys.pop("estimator", None)
     if cells.duplicated(list(LABELS)).any():
         keys["rest"] = "hash of the other settings"
     if "student" not in keys:
