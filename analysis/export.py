@@ -1,11 +1,10 @@
-"""The figures of one sweep as PNG files, for a README or a paper; of a vocoder the table too.
+"""The figures of one sweep as PNG files, for a README or a paper, and its metrics as tables.
 
 python analysis/export.py STORAGE_PATH NAME --out docs/images
 """
 
 from __future__ import annotations
 
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +16,25 @@ if __package__ in (None, ""):
 
 import pandas as pd
 import tyro
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
+from analysis.charts import blank, png
 from analysis.gaussian.figures import named_charts
 from analysis.gaussian.study import read_study
-from analysis.image.figures import learning_charts, noise_charts
+from analysis.image.drawn import draw
+from analysis.image.pictures import pixels, read_png, with_picture
+from analysis.image.summary import summary
+from analysis.page import significant
 from analysis.records import RecordsError, RecordSet, TrialRecord, load_records
-from analysis.table import GAUSSIAN, VOCODER, ranked, task_of, to_frame
+from analysis.table import GAUSSIAN, VOCODER, measure_of, ranked, task_of, to_frame
 from analysis.vocoder import page as vocoder_page
 from raydistill.storage import StorageError
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Write a sweep's figures as PNG files, and the metrics of a vocoder sweep as a CSV file.
+    """Write a sweep's figures as PNG files, and the metrics of an image or a vocoder sweep as CSV.
+
+    Those of images are written as Parquet too.
 
     Attributes:
         storage_path: folder or URI of the sweeps.
@@ -59,9 +62,10 @@ def export(settings: ExportSettings) -> list[Path]:
     task = task_of(found.records[0].record)
     if task == VOCODER:
         contents = vocoder_page.files(found)
+    elif task == GAUSSIAN:
+        contents = {f"{name}.png": content for name, content in _gaussian_figures(found).items()}
     else:
-        figures = _gaussian_figures(found) if task == GAUSSIAN else _image_figures(found)
-        contents = {f"{name}.png": content for name, content in figures.items()}
+        contents = _image_files(found)
     settings.out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in contents.items():
@@ -71,15 +75,19 @@ def export(settings: ExportSettings) -> list[Path]:
     return written
 
 
-def _image_figures(found: RecordSet) -> dict[str, bytes]:
+def _image_files(found: RecordSet) -> dict[str, bytes]:
+    """Every figure of the page, the four pictures side by side, and the summary as two tables."""
     frame = to_frame(found)
-    charts = {
-        "noise_injection": noise_charts(frame, found.records),
-        "learning_curves": learning_charts(frame, found.records),
-    }
-    contents = {name: made[0].png for name, made in charts.items() if made}
+    charts = draw(frame, found.records).charts
+    contents = {f"{name}.png": chart.png for name, chart in charts.items()}
     sheet = sample_sheet(frame, found.records)
-    return contents if sheet is None else contents | {"samples": sheet}
+    if sheet is not None:
+        contents["samples.png"] = sheet
+    table = summary(frame)
+    if len(table):
+        contents["image_metrics.csv"] = table.to_csv(index=False).encode()
+        contents["image_metrics.parquet"] = table.to_parquet(index=False)
+    return contents
 
 
 def _gaussian_figures(found: RecordSet) -> dict[str, bytes]:
@@ -94,29 +102,36 @@ def _gaussian_figures(found: RecordSet) -> dict[str, bytes]:
 def sample_sheet(frame: pd.DataFrame, records: tuple[TrialRecord, ...]) -> bytes | None:
     """Data, teacher, the best student without noise and the best with it, side by side.
 
-    Best is by the validation split. None where one of the two kinds of student is missing.
+    Best is by the validation split; both are of one teacher, one kind of student and one objective.
+    None where one of the two, or its picture, is missing.
     """
-    order = ranked(frame[frame["status"] == "finished"])
-    quiet, noisy = order[order["noise_level"] == 0.0], order[order["noise_level"] > 0.0]
-    if quiet.empty or noisy.empty:
+    order = ranked(with_picture(frame, records, "samples"))
+    noisy = order[order["noise_level"] > 0.0]
+    if noisy.empty:
         return None
-    best = {row["noise_level"]: row for row in (quiet.iloc[0], noisy.iloc[0])}
+    quiet = order[order["noise_level"] == 0.0]
+    for name in ("teacher", "student", "objective"):
+        quiet = quiet[quiet[name] == noisy.iloc[0][name]]
+    if quiet.empty:
+        return None
     first = quiet.iloc[0]["record"]
     shown = [("data", "data", first), ("teacher", "teacher", first)]
-    for row in best.values():
+    for row in (quiet.iloc[0], noisy.iloc[0]):
         cell = f"noise {row['noise_level']:.2g}, l1 weight {row['l1_weight']:.2g}"
-        fd = f"classifier FD {row['test.classifier_fd']:.0f}"
+        name = measure_of(frame).removeprefix("validation.")
+        fd = f"{name.replace('_fd', ' FD')} {significant(row.get(f'test.{name}'))}"
         shown.append((f"student, {cell}\n{fd}", "samples", row["record"]))
-    figure = Figure(figsize=(12.0, 3.5), layout="constrained", dpi=110)
-    for axis, (title, name, index) in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        item = records[index]
-        picture = imread(io.BytesIO(item.folder.read(item.record.artefacts[name])))
-        axis.imshow(picture, cmap="gray", vmin=0.0, vmax=1.0)
+    # What cannot be read is reported by the page.
+    contents = [read_png(records[index], name, []) for _, name, index in shown]
+    if not all(contents):
+        return None
+    figure = blank(12.0, 3.5)
+    axes = figure.subplots(1, len(shown))
+    for axis, (title, _, _), content in zip(axes, shown, contents, strict=True):
+        axis.imshow(pixels(content), cmap="gray", vmin=0.0, vmax=1.0)
         axis.set_title(title, fontsize=10)
         axis.axis("off")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return png(figure)
 
 
 def main() -> None:

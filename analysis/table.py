@@ -22,6 +22,12 @@ COMPARABLE = (*REGIME, "student", "objective", "updates", "batch_size")
 RANKED_BY = "validation.classifier_fd"
 """The search's own measure: ranking by the test split would spend it on a choice."""
 
+MEASURES = (RANKED_BY, "validation.pixel_fd")
+"""What cells are chosen by: the second where there is no classifier."""
+
+OVER_TEACHER = "validation.classifier_fd_over_teacher"
+"""The first over that of the teacher's own samples: comparable across teachers and sizes."""
+
 VARIED = ("noise_level", "l1_weight")
 
 COLOUR = ("cifar-10", "photographs")
@@ -193,10 +199,29 @@ def _digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def measure_of(frame: pd.DataFrame) -> str:
+    """The first of `MEASURES` that some row has a number in; the first of all if there is none."""
+    held = (name for name in MEASURES if name in frame and frame[name].notna().any())
+    return next(held, RANKED_BY)
+
+
+def ranking_of(frame: pd.DataFrame) -> str:
+    """What rows are ranked by: `measure_of`, or `OVER_TEACHER` where teachers differ."""
+    measure = measure_of(frame)
+    if measure != RANKED_BY or OVER_TEACHER not in frame or frame["teacher"].nunique() < 2:
+        return measure
+    judged = frame[frame[RANKED_BY].notna()]
+    return OVER_TEACHER if judged[OVER_TEACHER].notna().all() else measure
+
+
 def ranked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order: finished, running, failed; within each by validation FD, then by trial."""
+    """Rows in order: finished, running, failed; within each by validation FD, then by trial.
+
+    The FD is the classifier's, over the teacher's where teachers differ, or that of pixels where no
+    row has one; see `ranking_of`.
+    """
     order = {"finished": 0, "running": 1, "failed": 2}
-    measure = frame[RANKED_BY] if RANKED_BY in frame else pd.Series(math.nan, index=frame.index)
+    measure = frame.get(ranking_of(frame), math.nan)
     keys = pd.DataFrame(
         {"status": frame["status"].map(order), "measure": measure, "trial": frame["trial"]}
     )

@@ -49,20 +49,25 @@ def question(settings: FullSearchSettings) -> Question:
     preset = settings.preset or "small"
     base = image_preset(preset, settings.dataset)
     sizes = tuple(settings.sizes or ((8, 14) if base.data.size == 14 else (base.data.size,)))
-    noise = tuple(settings.noise_levels or (0.0, 0.25, 0.5))
-    l1 = tuple(settings.l1_weights or (0.0, 1.0))
+    noise = tuple(sorted(settings.noise_levels or (0.0, 0.25, 0.5)))
+    l1 = tuple(sorted(settings.l1_weights or (0.0, 1.0)))
     flow, rate = flow_like_teacher(base), base.optimiser.learning_rate
 
     def suggest(trial: optuna.Trial) -> Point:
         kind = trial.suggest_categorical(KIND, ("reverse_kl", "z_reconstruction", *PAIRED))
         point: Point = {KIND: kind, SIZE: trial.suggest_categorical(SIZE, sizes)}
+        ranges: dict[str, tuple[float, ...]] = {}
         if kind == "reverse_kl":
-            # It has neither axis; without one of its own the search would train the same student
-            # again whenever it comes back to it.
-            return point | flow | {RATE: trial.suggest_float(RATE, rate / 4, 4 * rate, log=True)}
-        point[L1] = trial.suggest_float(L1, min(l1), max(l1))
+            point |= flow
+        else:
+            ranges[L1] = l1
         if kind in PAIRED:
-            point[NOISE] = trial.suggest_float(NOISE, min(noise), max(noise))
+            ranges[NOISE] = noise
+        point |= {name: trial.suggest_float(name, r[0], r[-1]) for name, r in ranges.items()}
+        if all(r[0] == r[-1] for r in ranges.values()):
+            # Reverse KL has neither axis: without one of its own the search would train the same
+            # student again whenever it comes back to it.
+            point[RATE] = trial.suggest_float(RATE, rate / 4, 4 * rate, log=True)
         return point
 
     points: list[Point] = []
@@ -75,13 +80,13 @@ def question(settings: FullSearchSettings) -> Question:
         ]
     ends = dict.fromkeys(((noise[0], l1[0]), (noise[0], l1[-1]), (noise[-1], l1[-1])))
     first = [
-        point
+        {**point, SIZE: size, RATE: rate}
         for size in sizes
         for point in (
-            {KIND: "reverse_kl", SIZE: size, RATE: rate, **flow},
-            {KIND: "z_reconstruction", SIZE: size, L1: l1[0]},
+            {KIND: "reverse_kl", **flow},
+            {KIND: "z_reconstruction", L1: l1[0]},
             *(
-                {KIND: kind, SIZE: size, L1: weight, NOISE: level}
+                {KIND: kind, L1: weight, NOISE: level}
                 for kind, (level, weight) in itertools.product(PAIRED, ends)
             ),
         )

@@ -70,6 +70,21 @@ def lacking(rows: pd.DataFrame, *columns: str) -> str:
     return f"the records hold no {' and no '.join(absent)}" if absent else ""
 
 
+def asked_alike(group: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the same data, student and objective as a group, whatever their status or budget.
+
+    Args:
+        group: the trials of one regime.
+        asked: all trials of the same question.
+    """
+    first = group.iloc[0]
+    alike = pd.Series(True, index=asked.index)
+    for name in (*REGIME, "student", "objective"):
+        alike &= (asked[name] == first[name]) | (asked[name].isna() & pd.isna(first[name]))
+    same: pd.DataFrame = asked[alike]
+    return same
+
+
 def regime_of(group: pd.DataFrame, asked: pd.DataFrame) -> str:
     """Where a verdict holds, in words.
 
@@ -77,11 +92,8 @@ def regime_of(group: pd.DataFrame, asked: pd.DataFrame) -> str:
         group: the trials that it rests on.
         asked: all trials of the same question, whatever their status.
     """
-    first = group.iloc[0]
-    alike = pd.Series(True, index=asked.index)
-    for name in (*REGIME, "student", "objective"):
-        alike &= (asked[name] == first[name]) | (asked[name].isna() & pd.isna(first[name]))
-    same = asked[alike & ((asked["budget"] == first["budget"]) | asked["budget"].isna())]
+    first, alike = group.iloc[0], asked_alike(group, asked)
+    same = alike[(alike["budget"] == first["budget"]) | alike["budget"].isna()]
     left_out = len(same[~same.index.isin(group.index)])
     text = describe(group)
     for name, label in ((NOISE, "noise level"), (L1, "l1 weight"), ("learning_rate", "rate")):
@@ -91,7 +103,7 @@ def regime_of(group: pd.DataFrame, asked: pd.DataFrame) -> str:
         text += ", noised codes brought back to unit variance"
     if left_out:
         text += f"; {left_out} more of this budget left out (failed, unfinished or different)"
-    budgets = set(asked[alike]["budget"].dropna()) - {first["budget"]}
+    budgets = set(alike["budget"].dropna()) - {first["budget"]}
     return text + (f"; never compared with those of {listed(budgets)} updates" if budgets else "")
 
 

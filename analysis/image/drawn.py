@@ -15,6 +15,19 @@ from analysis.image.quality_charts import collapse_charts, pareto_charts
 from analysis.image.sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
 from analysis.records import TrialRecord
 
+TITLES = {
+    "noise_injection": "Quality, sharpness and reconstruction against noise",
+    "noise_effect": "Effect of noise",
+    "learning_curves": "Learning curves",
+    "collapse": "Collapse by objective",
+    "pareto": "Quality and likelihood match",
+    "figure_3_objectives": "Objectives (Figure 3)",
+    "figure_4_losses": "Losses and noise (Figure 4)",
+    "figure_5_norms": "Norm of z (Figure 5)",
+    "figure_6_colour": "Colour (Figure 6)",
+}
+"""Of figures in the order of a page, for those that could not be drawn."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -49,20 +62,22 @@ def draw(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Drawn:
         records: all records that the table was made of; its column `record` points into them.
     """
     noise, learning = noise_charts(frame, records), learning_charts(frame, records)
-    return Drawn(
-        {
-            "figure_3_objectives": objectives_sheet(frame, records),
-            "figure_4_losses": losses_sheets(frame, records),
-            "figure_5_norms": norm_sheets(frame, records),
-            "figure_6_colour": colour_sheets(frame, records),
-            "noise_effect": noise_curves(frame),
-            "collapse": collapse_charts(frame),
-            "pareto": pareto_charts(frame),
-            "noise_injection": Sheet(
-                noise, () if noise else ("comparable finished trials that differ in noise level",)
-            ),
-            "learning_curves": Sheet(
-                learning, () if learning else ("trials that have been evaluated",)
-            ),
-        }
-    )
+    sheets = {
+        "noise_injection": Sheet(
+            noise,
+            ()
+            if noise
+            else ("comparable finished trials with a classifier FD that differ in noise level",),
+        ),
+        "noise_effect": noise_curves(frame),
+        "learning_curves": Sheet(
+            learning, () if learning else ("trials that have been evaluated",)
+        ),
+        "collapse": collapse_charts(frame),
+        "pareto": pareto_charts(frame),
+        "figure_3_objectives": objectives_sheet(frame, records),
+        "figure_4_losses": losses_sheets(frame, records),
+        "figure_5_norms": norm_sheets(frame, records),
+        "figure_6_colour": colour_sheets(frame, records),
+    }
+    return Drawn(sheets)

@@ -34,6 +34,7 @@ from analysis.table import (
     describe,
     is_adaptive,
     listed,
+    measure_of,
     plural,
 )
 
@@ -41,7 +42,7 @@ FLOOR_WITHIN = 2.5
 """A floor farther than this factor from all trials is written: drawn, it would flatten them."""
 
 L1_LABEL = "l1 weight (0: l2, 1: l1)"
-VALIDATION_LABEL = "classifier FD, validation split (lower is better)"
+VALIDATION_LABEL = "{} FD, validation split (lower is better)"
 NOISE_LABEL = "noise level (standard deviation of the noise on z)"
 FLOORS = {"teacher": "teacher's own samples", "train": "training images"}
 FLOOR_DASHES = {"teacher": (0, (6, 2)), "train": (0, (1, 1.5))}
@@ -211,6 +212,7 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
     top = float(np.nan_to_num(group["noise_level"].max()))
     norm, colours = Normalize(0.0, top or 1.0), palette("plasma")
     names = dict(zip(sorted(set(group["objective"])), OBJECTIVE_COLOURS, strict=False))
+    metric = measure_of(group).removeprefix("validation.")
     figure = blank(11.0 if top else 7.5, 4.6)
     # With no noise anywhere both prior scales are the same.
     axes = figure.subplots(1, 2 if top else 1, sharey=True, squeeze=False)[0]
@@ -218,7 +220,7 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
     for axis, suffix in zip(axes, SCALES, strict=False):
         heights: list[float] = []
         for i, item in enumerate(records):
-            seen = curve(item.record, group["replica"].iloc[i], f"classifier_fd{suffix}")
+            seen = curve(item.record, group["replica"].iloc[i], f"{metric}{suffix}")
             points = [(x, y) for x, y in seen if math.isfinite(y)]
             if not points:
                 continue
@@ -229,9 +231,10 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
                 colour = FLOOR if pd.isna(level) else colours(norm(level))
             axis.plot(*zip(*points, strict=True), ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
             heights += [y for _, y in points]
-        heights += _draw_floors(axis, records, "classifier_fd", "validation", heights)
+        heights += _draw_floors(axis, records, metric, "validation", heights)
         axis.set_title(SCALES[suffix] if top else "", fontsize=9, color=INK)
-        finish_axis(axis, "updates", "" if suffix else VALIDATION_LABEL, heights)
+        label = VALIDATION_LABEL.format(metric.removesuffix("_fd"))
+        finish_axis(axis, "updates", "" if suffix else label, heights)
     if not drawn:
         return None
     handles = [Line2D([], [], color=c, lw=1.1, label=name) for name, c in names.items()]

@@ -121,7 +121,9 @@ def _outdone(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
             excess(cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix)
             for m in further
         ),
-        level(cell, f"test.wasserstein_log_prob{suffix}", "Wasserstein of log p_T, nats"),
+        level(
+            cell, f"test.wasserstein_log_prob{suffix}", "Wasserstein of log p_T, nats a dimension"
+        ),
         *floors(cell, {"classifier_fd": "classifier FD", "copied_share": "copied share"}),
     )
     verdict = directed(claim, 13, (main, *beside), -1, regime)

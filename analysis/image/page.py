@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.image.claims import MATCHED, judge
-from analysis.image.figures import learning_charts, noise_charts
-from analysis.image.pictures import read_png
+from analysis.effects import Verdict
+from analysis.image.claims import CLAIMS, MATCHED, judge
+from analysis.image.drawn import TITLES, draw
+from analysis.image.pictures import CELL, NAMES, read_png
+from analysis.image.tables import TEXT, summaries
 from analysis.page import ABSENT, Embedded, data_uri, embed, significant
 from analysis.records import RecordSet, Skipped, TrialRecord
-from analysis.table import RANKED_BY, comparable_groups, data_of, ranked, to_frame
+from analysis.table import data_of, ranked, ranking_of, to_frame
 
 TEMPLATE = "report_image.html.j2"
 MOST_STUDENTS = 8
 
-DESCRIBING = ("dataset", "size", "student", "objective")
+DESCRIBING = (
+    "dataset", "size", "train_count", "teacher_updates", "student", "objective", "estimator",
+    "rescale", "learning_rate", "seed", "updates",
+)  # fmt: skip
 """Columns that are shown only where the trials of a sweep differ in them."""
 
 
@@ -38,23 +43,37 @@ def values(found: RecordSet) -> dict[str, Any]:
     records = found.records
     frame = to_frame(found)
     order = ranked(frame)
-    noise = noise_charts(frame, records)
+    drawn = draw(frame, records)
+    verdicts = judge(frame)
     unreadable: list[Skipped] = []
-    pictures = list(_pictures(order, records, unreadable))
-    filled = {name for name in frame if bool(frame[name].notna().any())}
+    filled = {str(name) for name in frame if bool(frame[name].notna().any())}
     alike = {name for name in DESCRIBING if frame[name].nunique(dropna=False) == 1}
+    if len(set(frame["estimator"]) - {""}) < 2:  # objectives without one are no second kind
+        alike.add("estimator")
+    if not (frame["noise_level"] > 0.0).any():  # both prior scales are the same
+        alike |= {name for name in filled if name.endswith(MATCHED)}
+    pictures = list(_pictures(order, records, filled - alike, unreadable))
     return {
         "data": sorted({data_of(row) for _, row in frame.iterrows()}),
         "teachers": _teachers(found),
         "rows": order.to_dict("records"),
         "columns": filled - alike,
-        "cells": _cells(frame),
-        "charts": [embed(chart) for chart in (*noise, *learning_charts(frame, records))],
-        "has_noise_axis": bool(noise),
-        "verdicts": judge(frame),
+        "ranking": ranking_of(frame),
+        "summaries": summaries(frame),
+        "key_text": TEXT,
+        "charts": [embed(chart) for chart in drawn.charts.values()],
+        "not_drawn": {TITLES[name]: missing for name, missing in drawn.missing.items()},
+        "verdicts": verdicts,
+        "silent": _silent(verdicts),
         "pictures": pictures,
         "unreadable": unreadable,
     }
+
+
+def _silent(verdicts: Sequence[Verdict]) -> list[str]:
+    """Claims that the sweep does not ask about, in words."""
+    spoken_of = {verdict.number for verdict in verdicts}
+    return [f"{number} ({words})" for number, words in CLAIMS.items() if number not in spoken_of]
 
 
 def _teachers(found: RecordSet) -> list[TeacherFacts]:
@@ -76,48 +95,43 @@ def _teachers(found: RecordSet) -> list[TeacherFacts]:
     return list(known.values())
 
 
-def _cells(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """`METRIC.mean` and `METRIC.std` over seeds, where cells have several; best first."""
-    cells: list[dict[str, Any]] = []
-    metrics = [str(name) for name in frame if str(name).startswith(("validation.", "test."))]
-    for group in comparable_groups(frame[frame["status"] == "finished"], "rest", "teacher"):
-        for _, cell in group.groupby(["noise_level", "l1_weight"]):
-            first, over_seeds = cell.iloc[0], cell.groupby("seed")[metrics].mean()
-            found = {name: first[name] for name in ("noise_level", "l1_weight")}
-            found |= {f"{m}.{f}": over_seeds[m].agg(f) for m in metrics for f in ("mean", "std")}
-            cells.append(found | {"seeds": len(over_seeds)})
-    if not any(cell["seeds"] > 1 for cell in cells):
-        return []
-    return sorted(cells, key=lambda cell: cell.get(f"{RANKED_BY}.mean", math.inf))
-
-
 def _pictures(
-    order: pd.DataFrame, records: tuple[TrialRecord, ...], unreadable: list[Skipped]
+    order: pd.DataFrame,
+    records: tuple[TrialRecord, ...],
+    told: set[str],
+    unreadable: list[Skipped],
 ) -> Iterator[Embedded]:
-    """Data, teacher, students in order of rank, and reconstructions of the best."""
+    """Data and teachers, students in order of rank, and reconstructions of the best."""
     shown = order[[bool(records[i].record.artefacts) for i in order["record"]]]
     shown = shown[shown["status"] != "failed"]
     if shown.empty:
         return
-    cell = ["dataset", "size", "student", "objective", "noise_level", "l1_weight", "budget"]
-    best = shown.drop_duplicates(cell)
+    best = shown.drop_duplicates(CELL)
     noisy = best["noise_level"] > 0.0
-    # Whatever the rank, the two arms of the question are seen side by side.
+    # Whatever the rank, the two arms of the question, and all objectives, are seen side by side.
     musts = [*best.index[noisy][:1], *best.index[~noisy][:1]]
-    chosen = set([*musts, *(i for i in best.index if i not in musts)][:MOST_STUDENTS])
+    musts += list(best.drop_duplicates(["teacher", "objective"]).index)
+    candidates = dict.fromkeys([*musts, *best.index])
+    chosen = set(list(candidates)[:MOST_STUDENTS])
     first = int(best.index[0])
     ranks = {i: f"{rank}. " for rank, i in enumerate(order.index[order["status"] == "finished"], 1)}
-    wanted = [(first, "data", "Data", "test images"), (first, "teacher", "Teacher", "own samples")]
+    wanted: list[tuple[int, str, str, str]] = []
+    several = best.loc[list(chosen)]["teacher"].nunique() > 1
+    for i in best[best.index.isin(chosen)].drop_duplicates("teacher").index:
+        whose = f", {data_of(order.loc[i])}" if several else ""
+        wanted += [(i, "data", "Data", f"test images{whose}")]
+        wanted += [(i, "teacher", "Teacher", f"own samples{whose}")]
     for i in best.index:
         if i not in chosen:
             continue
         row = order.loc[i]
-        title, caption = f"{ranks.get(i, '')}{row['trial']}", _cell_caption(row)
+        title, caption = f"{ranks.get(i, '')}{row['trial']}", _cell_caption(row, told)
         wanted.append((i, "samples", title, caption))
         if i in best.index[noisy][:1]:
-            matched = f"{_cell_caption(row, MATCHED)}, at prior scale sqrt(1 + noise²)"
+            matched = f"{_cell_caption(row, told, MATCHED)}, at prior scale sqrt(1 + noise²)"
             wanted.append((i, f"samples{MATCHED}", title, matched))
-    rebuilt = f"test images, each followed by its reconstruction; {_cell_caption(order.loc[first])}"
+    words = _cell_caption(order.loc[first], told)
+    rebuilt = f"test images, each followed by its reconstruction; {words}"
     wanted.append((first, "reconstructions", "Reconstructions of the best", rebuilt))
     for i, name, title, caption in wanted:
         png = read_png(records[order["record"].loc[i]], name, unreadable)
@@ -125,9 +139,17 @@ def _pictures(
             yield Embedded(title, data_uri(png), caption)
 
 
-def _cell_caption(row: Any, suffix: str = "") -> str:
-    names = {"noise_level": "noise", "l1_weight": "l1 weight", "seed": "seed"}
-    names |= {f"test.classifier_fd{suffix}": "test FD"}
+def _cell_caption(row: Any, told: set[str], suffix: str = "") -> str:
+    """A trial in words, with what the trials of its sweep differ in."""
+    parts = [data_of(row)] if told & {"dataset", "size", "train_count"} else []
+    parts += [f"{row['student']} student"] if "student" in told else []
+    parts.append(NAMES.get(row["objective"], row["objective"]))
+    parts += [f"{row['estimator']} estimator"] if "estimator" in told and row["estimator"] else []
+    numbers = {"teacher_updates": "teacher's updates", "learning_rate": "rate"}
+    names = {name: label for name, label in numbers.items() if name in told}
+    names |= {"noise_level": "noise", "l1_weight": "l1 weight", "seed": "seed"}
+    fd = "classifier_fd" if "test.classifier_fd" in told else "pixel_fd"
+    names |= {f"test.{fd}{suffix}": "test FD" if fd == "classifier_fd" else "test pixel FD"}
     shown = {label: significant(row.get(name)) for name, label in names.items()}
-    parts = [f"{label} {text}" for label, text in shown.items() if text != ABSENT]
-    return ", ".join([row["objective"], *parts])
+    parts += [f"{label} {text}" for label, text in shown.items() if text != ABSENT]
+    return ", ".join(parts)

@@ -15,7 +15,7 @@ from analysis.effects import FEWEST_SEEDS
 from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, lacking
 from analysis.page import ABSENT, significant
 from analysis.records import PNG_SIGNATURE, Skipped, TrialRecord, read_artefact
-from analysis.table import RANKED_BY, plural
+from analysis.table import MEASURES, plural
 
 CELL = ["student", "rest", "teacher", NOISE, L1, RESCALE]
 NAMES = {
@@ -24,8 +24,6 @@ NAMES = {
     "x_reconstruction": "x-reconstruction",
     "oracle": "oracle",
 }
-MEASURES = (RANKED_BY, "validation.pixel_fd")
-"""What cells are chosen by: the second where there is no classifier."""
 
 
 def read_png(item: TrialRecord, name: str, unreadable: list[Skipped]) -> bytes:

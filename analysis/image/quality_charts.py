@@ -167,7 +167,7 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
     finish_axis(
         axis,
         "classifier FD, test split (lower is better)",
-        "Wasserstein distance of log p_T to the teacher's, nats",
+        "Wasserstein distance of log p_T to the teacher's, nats/dim",
         [float(v) for v in cells[MATCH]],
     )
     if cells[FD].max() > 8.0 * cells[FD].min() > 0.0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.charts import FLOOR, INK, Chart, blank, png
-from analysis.image.contrasts import L1, NOISE, RESCALE
+from analysis.image.contrasts import L1, NOISE, RESCALE, lacking
 from analysis.image.pictures import NAMES, pixels, read_png, shown_trial, shown_words, with_picture
 from analysis.page import ABSENT, significant
 from analysis.records import Skipped, TrialRecord
@@ -63,9 +63,11 @@ def objectives_sheet(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> She
         panels = _row_of_objectives(rows, records)
         lines.append((data_of(rows.iloc[0]), panels))
         absent = [panel.title for panel in panels if not panel.content]
-        missing += [f"{name}: {', '.join(absent)}"] if absent else []
+        missing += [f"{name}: {' and '.join(absent)}"] if absent else []
     if not lines:
-        return Sheet((), tuple(missing) or ("students without noise, with their pictures",))
+        return Sheet(
+            (), tuple(missing) or ("students without noise on grey images, with their pictures",)
+        )
     first = quiet.iloc[0]
     caption = (
         f"Samples of teachers and of students without noise, in the order of the paper's Figure 3. "
@@ -114,7 +116,7 @@ def losses_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
             for noise, weight, loss in wanted
         ]
         absent = [panel.title for panel in panels if not panel.content]
-        missing += [f"{name}: {', '.join(absent)}"] if absent else []
+        missing += [f"{name}: {' and '.join(absent)}"] if absent else []
         lines = [(name, panels)]
         caption = (
             f"Samples of x-reconstruction with l2 and l1, without noise and with it. "
@@ -221,4 +223,5 @@ def _trained(first: pd.Series, rows: pd.DataFrame) -> str:
     budgets = ", ".join(f"{value:.0f}" for value in sorted(set(rows["updates"])))
     batch = "" if pd.isna(first["batch_size"]) else f" of {first['batch_size']:.0f}"
     sweeps = ", ".join(sorted(set(rows["sweep"])))
-    return f"Students have {budgets} updates{batch}; sweep {sweeps}. FD: classifier FD, test split."
+    judged = "" if lacking(rows, "test.classifier_fd") else " FD: classifier FD, test split."
+    return f"Students have {budgets} updates{batch}; sweep {sweeps}.{judged}"

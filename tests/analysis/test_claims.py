@@ -253,6 +253,45 @@ def test_an_adaptive_search_is_described_and_never_judged(search: str) -> None:
     assert math.isnan(noise.interval_low)
 
 
+def spoken_of(found: list[Verdict]) -> set[int]:
+    return {verdict.number for verdict in found} & {10, 11, 12}
+
+
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+@pytest.mark.parametrize(
+    ("noise", "weights", "expected"),
+    [
+        ((0.0, 0.5), (1.0,), {10}),
+        ((0.5,), (0.0, 0.5, 1.0), {11, 12}),
+        ((0.5,), (0.0, 1.0), {11}),
+        ((0.0, 0.5), (0.0, 1.0), {10, 11}),
+        ((0.0, 0.5), (0.0, 0.5, 1.0), {10, 11, 12}),
+        ((0.5,), (1.0,), set()),
+    ],
+)
+def test_a_claim_whose_factor_is_fixed_has_no_verdict(
+    search: str, noise: tuple[float, ...], weights: tuple[float, ...], expected: set[int]
+) -> None:
+    cells = [Cell(n, w, s) for n in noise for w in weights for s in range(3)]
+    assert spoken_of(verdicts(cells, noise_helps, search)) == expected
+
+
+def test_an_arm_that_failed_leaves_its_claim_undecided() -> None:
+    cells = [Cell(n, 1.0, s) for n in (0.0, 0.25, 0.5) for s in range(3)]
+    failed = [Cell(0.0, 0.5, s) for s in range(3)]
+    records = [trial(i, c, noise_helps, search="grid") for i, c in enumerate(cells)]
+    records += [
+        trial(len(cells) + i, c, noise_helps, search="grid", status="failed")
+        for i, c in enumerate(failed)
+    ]
+    found = list(judge(to_frame(records)))
+    assert spoken_of(found) == {10, 11, 12}
+    for number in (11, 12):
+        (verdict,) = numbered(found, number)
+        assert verdict.verdict == "undecided"
+        assert "3 more of this budget left out" in verdict.regime
+
+
 def test_seeds_do_not_make_a_design_of_a_search() -> None:
     found = verdicts(grid(), noise_helps, "optuna")
     assert all(verdict.exploratory for verdict in found if verdict.number >= 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_the_page_of_a_noise_sweep(tmp_path: Path) -> None:
 
     # The worst in rank is shown all the same, since it is the best without noise.
     captions = [caption.whole() for caption in page.all("figcaption")]
-    titles = [title for title in captions if "trial_" in title]
+    titles = [title for title in captions if re.search(r"\d\. trial_", title)]
     assert "1. trial_00009" in titles[0]
     assert "prior scale sqrt" in titles[1]
     assert "10. trial_00000" in titles[-1]
@@ -206,6 +207,19 @@ def test_the_page_of_a_noise_sweep(tmp_path: Path) -> None:
         assert words in text
 
 
+def body_of(table: Node) -> list[list[str]]:
+    """Rows of cells."""
+    (body,) = table.all("tbody")
+    return [[cell.text for cell in row.all("td")] for row in body.all("tr")]
+
+
+def summary_of(page: Node) -> list[dict[str, str]]:
+    """The first table of metrics, a dictionary a row."""
+    table = next(n for n in page.all("table") if "summary" in n.attributes.get("class", ""))
+    heads = [cell.text for cell in table.all("th")]
+    return [dict(zip(heads, row, strict=True)) for row in body_of(table)]
+
+
 def test_seeds_are_summed_up_by_cell(tmp_path: Path) -> None:
     cells = [(noise, seed) for noise in (0.0, 0.5) for seed in range(3)]
     records = [
@@ -214,9 +228,15 @@ def test_seeds_are_summed_up_by_cell(tmp_path: Path) -> None:
     ]
     put(tmp_path, "noise", *records)
     page = page_of(tmp_path, "noise")
-    (body,) = page.by_id("cells").all("tbody")
-    first = [cell.text for cell in next(body.all("tr")).all("td")]
-    assert first[:5] == ["0.5", "0.5", "3", "81.0 ± 1.0", "81.0 ± 1.0"]
+    best, other, teacher, train = summary_of(page)
+    # Three seeds that are 1 apart: half of their 95% t-interval is 4.30 / sqrt(3).
+    wanted = {"noise": "0.5", "seeds": "3", "test FD": "81.0 ± 2.5", "validation FD": "81.0 ± 2.5"}
+    assert wanted.items() <= best.items()
+    assert other["test FD"] == "101.0 ± 2.5"
+    assert (teacher["test FD"], teacher["validation FD"], train["test FD"]) == (
+        "115.0", "117.0", "6.0",
+    )  # fmt: skip
+    assert (teacher["seeds"], teacher["noise"]) == ("–", "–")
     assert "−20.0 [−20.0, −20.0] (95%)" in page.whole()
 
 
@@ -227,9 +247,13 @@ def test_a_sweep_without_a_noise_axis_has_table_and_grids(tmp_path: Path) -> Non
     assert len(list(body.all("tr"))) == 3
     heads = [cell.text for cell in page.by_id("trials").all("th")]
     assert "noise" not in heads
-    assert "no figure against noise" in page.whole()
+    text = page.whole()
+    assert "against noise: comparable finished trials with a classifier FD that differ" in text
+    assert "Nothing is said of claims 7 (z-reconstruction collapses)" in text
+    assert "matched FD" not in heads
+    assert [row["test FD"] for row in summary_of(page)] == ["99.0", "115.0", "6.0"]
     assert "Data" in page.whole()
-    assert "reverse_kl, seed 0, test FD 98" in page.whole()
+    assert "reverse KL, seed 0, test FD 98" in page.whole()
 
 
 def test_a_teacher_no_better_than_a_gaussian_is_said_to_be(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""The summary as tables of a page: a teacher's cells and floors, a few metrics at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.image.contrasts import L1, MATCHED, NOISE, RESCALE
+from analysis.image.pictures import NAMES
+from analysis.image.summary import summary
+from analysis.table import MEASURES, REGIME, data_of
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric with its heading and decimals."""
+
+    metric: str
+    label: str
+    digits: int
+
+
+SAMPLES = (
+    Column(MEASURES[0], "validation FD", 1),
+    Column("classifier_fd", "test FD", 1),
+    Column(f"classifier_fd{MATCHED}", "test FD, matched", 1),
+    Column("classifier_mmd", "classifier MMD", 3),
+    Column("recall", "recall", 2),
+    Column("coverage", "coverage", 2),
+)
+WITHOUT_CLASSIFIER = (
+    Column(MEASURES[1], "validation pixel FD", 2),
+    Column("pixel_fd", "test pixel FD", 2),
+    Column(f"pixel_fd{MATCHED}", "pixel FD, matched", 2),
+    Column("pixel_recall", "pixel recall", 2),
+    Column("pixel_coverage", "pixel coverage", 2),
+)
+DETAIL = (
+    Column("top_class_share", "top class", 2),
+    Column("different_bins", "bins that differ", 2),
+    Column("copied_share", "copied share", 3),
+    Column("sharpness_ratio", "sharpness", 2),
+    Column(f"sharpness_ratio{MATCHED}", "sharpness, matched", 2),
+    Column("high_frequency_ratio", "high frequencies", 2),
+)
+LIKELIHOOD = (
+    Column("ks_log_prob", "KS of log p_T", 2),
+    Column("wasserstein_log_prob", "Wasserstein of log p_T, nats/dim", 3),
+    Column("log_prob_shift", "shift of log p_T, sd", 2),
+    Column("z_reconstruction_l2", "z error, l2", 3),
+    Column("reverse_kl", "reverse KL, nats/dim", 3),
+    Column("outward_fraction", "outward", 2),
+    Column("reconstruction_l1", "recon. l1", 3),
+    Column("classifier_fd_reconstruction", "recon. FD", 1),
+)
+QUALITY = (
+    "Quality of samples. Matched: at the prior scale √(1 + noise²) of training instead of 1, where "
+    "there is noise."
+)
+TABLES = {
+    QUALITY: SAMPLES,
+    "Variety and sharpness; of sharpness and high frequencies, data have 1. Copied: as near to a "
+    "training image as the nearest 1% of test images.": DETAIL,
+    "Likelihood, codes and reconstruction. A collapsed student can match log p_T and have a small "
+    "error in z, so none of these says alone that samples are good. Outward: share of samples that "
+    "reverse KL's path derivative pushes outward.": LIKELIHOOD,
+}
+"""Caption -> columns."""
+
+LABELS = {
+    "student": "student",
+    "objective": "objective",
+    "estimator": "estimator",
+    NOISE: "noise",
+    RESCALE: "rescaled",
+    L1: "l1 weight",
+    "learning_rate": "rate",
+    "updates": "updates",
+    "batch_size": "batch",
+}
+"""Columns that tell the cells of one teacher apart, with their headings."""
+
+TEXT = ("student", "objective", "estimator", RESCALE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A few metrics of all cells of a teacher.
+
+    Attributes:
+        caption: what the metrics have in common.
+        columns: those that some line has.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class TeacherSummary:
+    """The cells of students of one teacher, and its floors.
+
+    Attributes:
+        words: data, training subset and length of the teacher's training.
+        keys: columns that tell the lines apart, with their headings.
+        lines: cells, the best on the validation split first, then floors; as in `summary`.
+        seeds: training seeds of its cells, each number once.
+        tables: which metrics are shown together.
+    """
+
+    words: str
+    keys: dict[str, str]
+    lines: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
+    tables: tuple[Table, ...]
+
+
+def summaries(frame: pd.DataFrame) -> list[TeacherSummary]:
+    """The finished trials of a sweep, summed up by teacher; see `summary` for the numbers."""
+    whole = summary(frame)
+    if whole.empty:
+        return []
+    return [
+        _teacher(rows) for _, rows in whole.groupby([*REGIME, "teacher"], dropna=False, sort=False)
+    ]
+
+
+def _teacher(rows: pd.DataFrame) -> TeacherSummary:
+    # A floor has no settings: absent is not one more value of them.
+    cells = rows[~rows["is_floor"].astype(bool)]
+    measure = next((f"{m}.mean" for m in MEASURES if _has(cells, f"{m}.mean")), None)
+    if measure is not None:
+        cells = cells.sort_values(measure, kind="stable")
+    lines = pd.concat([cells, rows[rows["is_floor"].astype(bool)]])
+    keys = {name: label for name, label in LABELS.items() if cells[name].nunique(dropna=False) > 1}
+    if len(set(cells["estimator"]) - {""}) < 2:  # objectives without one are no second kind
+        keys.pop("estimator", None)
+    if cells.duplicated(list(LABELS)).any():
+        keys["rest"] = "hash of the other settings"
+    if "student" not in keys:
+        keys = {"student": "student", **keys}  # floors are named there
+    chosen = TABLES if measure == f"{MEASURES[0]}.mean" else TABLES | {QUALITY: WITHOUT_CLASSIFIER}
+    if not (cells[NOISE] > 0.0).any():  # both scales are the same
+        lines = lines.drop(columns=[name for name in lines if MATCHED in str(name)])
+    first = cells.iloc[0]
+    trained = first["teacher_updates"]
+    length = "" if pd.isna(trained) else f", teacher of {trained:.0f} updates"
+    return TeacherSummary(
+        f"{data_of(first)}{length}",
+        keys,
+        tuple(_line(row) for row in lines.to_dict("records")),
+        tuple(sorted({int(count) for count in cells["seeds"]})),
+        tuple(
+            Table(caption, found)
+            for caption, columns in chosen.items()
+            if (found := _found(lines, columns))
+        ),
+    )
+
+
+def _line(row: dict[Any, Any]) -> dict[str, Any]:
+    line = {str(name): value for name, value in row.items()}
+    line["objective"] = NAMES.get(row["objective"], row["objective"])
+    if not row["is_floor"]:
+        line[RESCALE] = "yes" if row[RESCALE] else "no"
+    return {name: "–" if name in TEXT and pd.isna(value) else value for name, value in line.items()}
+
+
+def _found(lines: pd.DataFrame, columns: Sequence[Column]) -> tuple[Column, ...]:
+    return tuple(column for column in columns if _has(lines, f"{column.metric}.mean"))
+
+
+def _has(lines: pd.DataFrame, name: str) -> bool:
+    return name in lines and bool(lines[name].notna().any())
