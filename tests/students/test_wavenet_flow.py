@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raydistill.objectives import Batch, ReverseKL, ReverseKLConfig
-from raydistill.students.streaming import Streamer
+from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 from raydistill.teachers.fused_vector import TILE_ROWS
 from raydistill.teachers.samplernn import SampleRNNConfig
@@ -139,6 +139,17 @@ def test_torch_continues_where_it_stopped(chunks: tuple[int, ...]) -> None:
     assert [kept.shape[3] for kept in states[0].inputs] == reaches
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 40])
+def test_parts_on_several_threads_are_the_whole_pass(threads: int) -> None:
+    student = make(kernel=3, layers=3)
+    z, conditioning = drawn(frames=LONG)
+    assert 2 * student.config.receptive_field < z.shape[1]
+    whole = student.given(conditioning)(z)
+    x = synthesise(student, z, conditioning, threads)
+    assert x.shape == whole.shape
+    assert (x - whole).abs().max() < 1e-12
+
+
 def test_a_stream_does_not_grow() -> None:
     streamer = Streamer(make())
     assert streamer._kernel is not None
@@ -183,6 +194,11 @@ def test_chunks_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         Streamer(make()).push(torch.zeros(z), torch.zeros(conditioning))
+
+
+def test_no_threads_are_too_few() -> None:
+    with pytest.raises(ValueError, match="threads: 0 is too few; give 1 or more"):
+        synthesise(make(), *drawn(), threads=0)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 5])
