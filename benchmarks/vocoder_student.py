@@ -8,11 +8,12 @@ and largest, in CPU seconds, and wall seconds where threads are compared. On a b
 the CPU time and the ratios.
 
 Synthesis is of one sequence. *Whole* is torch's one pass; *parts* is the compiled loop on sequences
-cut among the threads; *stream* is the same loop chunk by chunk on one thread.
+cut among the threads; *stream* is the same loop chunk by chunk on one thread; *exported*
+is the `torch.export` program, which knows nothing of this package.
 
 Two threads say nothing unless two cores are free. The control is twice the same hashing, side by
-side: where it gains less than `CONTROL` over one after the other, rows of two threads measure the
-machine's other work, and are marked so.
+side: where it gains less than `CONTROL` over one after the other, rows of two threads are void,
+and marked so.
 
 The last table asks where the parallel student pays off against a sequential teacher: one sequence
 of the teacher is bound to one core, whatever its size. What it says of more cores than were
@@ -25,11 +26,13 @@ from __future__ import annotations
 import hashlib
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +46,11 @@ from raydistill.objectives import (
     XReconstruction,
     XReconstructionConfig,
 )
+from raydistill.storage import Storage
+from raydistill.students.export import PROGRAM, export_student
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import GatedConv, WaveNetFlow, WaveNetFlowConfig
-from raydistill.teachers.samplernn import SampleRNN, SampleRNNConfig
+from raydistill.teachers.samplernn import SampleRNNConfig
 
 CONTROL = 1.8
 """Gain of two threads of independent work from which on two cores count as free."""
@@ -88,18 +93,8 @@ class Timed:
     wall: list[float]
 
 
-@dataclass(frozen=True)
-class Synthesis:
-    """What the last table takes from the one before.
-
-    Attributes:
-        gain: of two threads over one in wall time; None where no second core was free.
-    """
-
-    gain: float | None
-
-
 HASHED = bytes(100 << 20)
+BOTH = ("1 thread", "2 threads")
 
 
 def interleaved(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, Timed]:
@@ -117,9 +112,8 @@ def interleaved(variants: dict[str, Callable[[], object]], rounds: int) -> dict[
 
 
 def spread(values: list[float], scale: float = 1.0) -> str:
-    low, middle, high = (
-        f"{scale * value:.4g}" for value in (min(values), statistics.median(values), max(values))
-    )
+    found = (min(values), statistics.median(values), max(values))
+    low, middle, high = (f"{scale * value:.4g}" for value in found)
     return f"{middle} [{low}, {high}]"
 
 
@@ -130,11 +124,6 @@ def make_student(channels: int = 16, layers: int = 5) -> WaveNetFlow:
         for parameter in student.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     return student
-
-
-def make_teacher(hidden: int) -> SampleRNN:
-    torch.manual_seed(0)
-    return SampleRNNConfig(hidden=hidden).build((2400,))
 
 
 def features(batch: int, frames: int) -> Tensor:
@@ -151,12 +140,8 @@ Layout = Callable[[list[GatedConv], Tensor, Tensor], Tensor]
 def in_conv1d(layers: list[GatedConv], h: Tensor, conditioning: Tensor) -> Tensor:
     """(B, C, N), as one would first write it."""
     for layer in layers:
-        halves = F.conv1d(
-            F.pad(h, (layer.reach, 0)),
-            layer.conv.weight[:, :, 0],
-            layer.conv.bias,
-            dilation=layer.conv.dilation[1],
-        )
+        padded, weight = F.pad(h, (layer.reach, 0)), layer.conv.weight[:, :, 0]
+        halves = F.conv1d(padded, weight, layer.conv.bias, dilation=layer.conv.dilation[1])
         given = layer.condition(conditioning).transpose(1, 2)[..., None]
         halves = (halves.unflatten(2, (conditioning.shape[1], -1)) + given).flatten(2)
         h = h + F.glu(halves, dim=1)
@@ -214,7 +199,10 @@ def report_layouts(settings: VocoderStudentBenchmark) -> None:
 
 def report_training(settings: VocoderStudentBenchmark) -> None:
     """Forward and backward of whole training steps."""
-    student, teacher = make_student(settings.channels), make_teacher(settings.hidden[0])
+    student, teacher = (
+        make_student(settings.channels),
+        SampleRNNConfig(hidden=settings.hidden[0]).build((2400,)),
+    )
     teacher.requires_grad_(False)
     objectives: dict[str, XReconstruction | ReverseKL] = {
         "x-reconstruction": XReconstruction(XReconstructionConfig(l1_weight=1.0)),
@@ -254,14 +242,18 @@ def sequence(settings: VocoderStudentBenchmark) -> tuple[Tensor, Tensor]:
 def hashing(threads: int) -> None:
     """As much work on each thread, without Python's lock."""
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda _: hashlib.sha256(HASHED).digest(), range(threads)))
+        list(pool.map(hashlib.sha256, [HASHED] * threads))
 
 
 @torch.inference_mode()
-def report_synthesis(settings: VocoderStudentBenchmark) -> Synthesis:
-    """One sequence by the student and by its teacher, on one thread and two."""
+def report_synthesis(settings: VocoderStudentBenchmark) -> float | None:
+    """One sequence by the student and by its teacher, on one thread and two.
+
+    Returns:
+        Gain of two threads over one in wall time; None where the control has too little.
+    """
     student = make_student(settings.channels).eval()
-    teacher = make_teacher(settings.hidden[0]).eval()
+    teacher = SampleRNNConfig(hidden=settings.hidden[0]).build((2400,)).eval()
     z, conditioning = sequence(settings)
 
     def whole(threads: int) -> None:
@@ -283,6 +275,10 @@ def report_synthesis(settings: VocoderStudentBenchmark) -> Synthesis:
         "student parts, 2 threads": partial(synthesise, student, z, conditioning, 2),
         "student inverse": lambda: student.inverse_given(z, conditioning),
     }
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False):
+        export_student(student, Storage.open(folder))
+        program = torch.export.load(Path(folder) / PROGRAM).module()
+    variants["student exported, 1 thread"] = partial(program, z, conditioning)
     for frames in settings.chunks:
         ms = 1e3 * frames * 40 / settings.rate
         variants[f"student stream, {ms:.0f} ms"] = partial(stream, frames)
@@ -302,20 +298,19 @@ def report_synthesis(settings: VocoderStudentBenchmark) -> Synthesis:
         speed = 1e3 * statistics.median(cpu) / settings.rate
         void = name.endswith("2 threads") and gain < CONTROL
         print(
-            f"  {name:25} a CPU second {spread(cpu):22} ({speed:5.1f}x real time), "
-            f"a wall second {spread(wall)}{'  VOID: no second core was free' if void else ''}"
+            f"  {name:27} a CPU second {spread(cpu):22} ({speed:5.1f}x real time), "
+            f"a wall second {spread(wall)}{'  VOID, see the control' if void else ''}"
         )
-    ratio = statistics.median(found["student parts, 1 thread"].wall)
-    ratio /= statistics.median(found["student parts, 2 threads"].wall)
-    return Synthesis(ratio if gain >= CONTROL else None)
+    one, two = (statistics.median(found[f"student parts, {threads}"].wall) for threads in BOTH)
+    return one / two if gain >= CONTROL else None
 
 
 @torch.inference_mode()
-def report_where_it_pays(settings: VocoderStudentBenchmark, measured: Synthesis) -> None:
+def report_where_it_pays(settings: VocoderStudentBenchmark, gain: float | None) -> None:
     """Seconds for one sequence: teachers of some sizes against students on some cores."""
     z, conditioning = sequence(settings)
     students = [make_student(settings.channels).eval(), make_student(*settings.large).eval()]
-    teachers = [make_teacher(hidden).eval() for hidden in settings.hidden]
+    teachers = [SampleRNNConfig(hidden=size).build((2400,)).eval() for size in settings.hidden]
     variants: dict[str, Callable[[], object]] = {
         f"teacher {number}": partial(teacher.decode_given, z, conditioning)
         for number, teacher in enumerate(teachers)
@@ -339,8 +334,8 @@ def report_where_it_pays(settings: VocoderStudentBenchmark, measured: Synthesis)
         for number, teacher in enumerate(teachers):
             took = found[f"teacher {number}"]
             ratios = [f"1: {took / one:.2f}"]
-            if own == 0 and measured.gain is not None:
-                ratios.append(f"2: {took / one * measured.gain:.2f}")
+            if own == 0 and gain is not None:
+                ratios.append(f"2: {took / one * gain:.2f}")
             ratios += [f"({c}: {took / one / (1.0 / c + lead):.1f})" for c in settings.cores]
             weights = sum(parameter.numel() for parameter in teacher.parameters())
             print(

@@ -118,6 +118,9 @@ class GatedConv(nn.Module):
         given = self.condition(conditioning).transpose(1, 2)[..., None]
         # In place: the convolution does not need its result again.
         halves[:, :, 0].unflatten(2, (conditioning.shape[1], -1)).add_(given)
+        if torch.compiler.is_exporting():
+            # The compiled loop would be an operator that plain PyTorch does not know.
+            return h + F.glu(halves, dim=1)
         return gated_residual(h, halves)
 
 
