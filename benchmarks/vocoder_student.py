@@ -1,4 +1,4 @@
-"""The vocoder's student beside its teacher: layers in three layouts, training steps, synthesis.
+"""The vocoder's student beside its teacher: training steps, synthesis, and where it pays off.
 
     python benchmarks/vocoder_student.py
     python benchmarks/vocoder_student.py --channels 24    # as many parameters as the prototype
@@ -35,9 +35,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 import tyro
-from torch import Tensor
+from torch import Tensor, nn
 
 from raydistill.objectives import (
     Batch,
@@ -49,7 +48,7 @@ from raydistill.objectives import (
 from raydistill.storage import Storage
 from raydistill.students.export import PROGRAM, export_student
 from raydistill.students.streaming import Streamer, synthesise
-from raydistill.students.wavenet_flow import GatedConv, WaveNetFlow, WaveNetFlowConfig
+from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 from raydistill.teachers.samplernn import SampleRNNConfig
 
 CONTROL = 1.8
@@ -134,69 +133,6 @@ def noise(batch: int, length: int) -> Tensor:
     return torch.randn(batch, length, generator=torch.Generator().manual_seed(2))
 
 
-Layout = Callable[[list[GatedConv], Tensor, Tensor], Tensor]
-
-
-def in_conv1d(layers: list[GatedConv], h: Tensor, conditioning: Tensor) -> Tensor:
-    """(B, C, N), as one would first write it."""
-    for layer in layers:
-        padded, weight = F.pad(h, (layer.reach, 0)), layer.conv.weight[:, :, 0]
-        halves = F.conv1d(padded, weight, layer.conv.bias, dilation=layer.conv.dilation[1])
-        given = layer.condition(conditioning).transpose(1, 2)[..., None]
-        halves = (halves.unflatten(2, (conditioning.shape[1], -1)) + given).flatten(2)
-        h = h + F.glu(halves, dim=1)
-    return h
-
-
-def in_linear(layers: list[GatedConv], h: Tensor, conditioning: Tensor) -> Tensor:
-    """(B, N, C), a linear layer over the shifted taps side by side."""
-    h, length = h.transpose(1, 2).contiguous(), h.shape[2]
-    for layer in layers:
-        padded, dilation = F.pad(h, (0, 0, layer.reach, 0)), layer.conv.dilation[1]
-        taps = [padded[:, start : start + length] for start in range(0, layer.reach + 1, dilation)]
-        weight = layer.conv.weight[:, :, 0].transpose(1, 2).flatten(1)
-        halves = F.linear(torch.cat(taps, dim=2), weight, layer.conv.bias)
-        given = layer.condition(conditioning)[:, :, None]
-        halves = (halves.unflatten(1, (conditioning.shape[1], -1)) + given).flatten(1, 2)
-        h = h + F.glu(halves, dim=2)
-    return h.transpose(1, 2)
-
-
-def in_channels_last(layers: list[GatedConv], h: Tensor, conditioning: Tensor) -> Tensor:
-    """The student's own: (B, C, 1, N), channels last."""
-    h = h[:, :, None].contiguous(memory_format=torch.channels_last)
-    for layer in layers:
-        whole = F.pad(h, (layer.reach, 0)).contiguous(memory_format=torch.channels_last)
-        h = layer(h, whole, conditioning)
-    return h[:, :, 0]
-
-
-def report_layouts(settings: VocoderStudentBenchmark) -> None:
-    """The gated layers of one flow, forward and backward."""
-    layers, channels = make_student(settings.channels).wavenets[0].gated, settings.channels
-    conditioning = features(settings.batch, settings.window // 40)
-    h = noise(settings.batch, channels * settings.window)
-    h = h.view(settings.batch, channels, -1).requires_grad_()
-    layouts: dict[str, Layout] = {
-        "conv1d (B, C, N)": in_conv1d,
-        "linear over taps (B, N, C)": in_linear,
-        "ours: conv2d, channels last": in_channels_last,
-    }
-
-    def step(layout: Layout) -> Callable[[], object]:
-        return lambda: layout(layers, h, conditioning).square().mean().backward()
-
-    found = interleaved({name: step(one) for name, one in layouts.items()}, settings.rounds)
-    with torch.no_grad():
-        results = {name: layout(layers, h, conditioning) for name, layout in layouts.items()}
-    first = next(iter(layouts))
-    print(f"layers of one flow, forward and backward, {settings.batch} x {settings.window}, ms")
-    for name, timed in found.items():
-        ratio = statistics.median(found[first].cpu) / statistics.median(timed.cpu)
-        gap = float((results[name] - results[first]).abs().max())
-        print(f"  {name:30} {spread(timed.cpu, 1e3):28} {ratio:.2f}x, apart by {gap:.0e}")
-
-
 def report_training(settings: VocoderStudentBenchmark) -> None:
     """Forward and backward of whole training steps."""
     student, teacher = (
@@ -245,8 +181,16 @@ def hashing(threads: int) -> None:
         list(pool.map(hashlib.sha256, [HASHED] * threads))
 
 
+def exported(student: WaveNetFlow) -> nn.Module:
+    """The program that `export_student` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        export_student(student, Storage.open(folder))
+        program: nn.Module = torch.export.load(Path(folder) / PROGRAM).module()
+    return program
+
+
 @torch.inference_mode()
-def report_synthesis(settings: VocoderStudentBenchmark) -> float | None:
+def report_synthesis(settings: VocoderStudentBenchmark, program: nn.Module) -> float | None:
     """One sequence by the student and by its teacher, on one thread and two.
 
     Returns:
@@ -275,9 +219,6 @@ def report_synthesis(settings: VocoderStudentBenchmark) -> float | None:
         "student parts, 2 threads": partial(synthesise, student, z, conditioning, 2),
         "student inverse": lambda: student.inverse_given(z, conditioning),
     }
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False):
-        export_student(student, Storage.open(folder))
-        program = torch.export.load(Path(folder) / PROGRAM).module()
     variants["student exported, 1 thread"] = partial(program, z, conditioning)
     for frames in settings.chunks:
         ms = 1e3 * frames * 40 / settings.rate
@@ -348,9 +289,9 @@ def main(settings: VocoderStudentBenchmark) -> None:
     """Print the tables."""
     torch.set_num_threads(1)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    report_layouts(settings)
     report_training(settings)
-    report_where_it_pays(settings, report_synthesis(settings))
+    program = exported(make_student(settings.channels))
+    report_where_it_pays(settings, report_synthesis(settings, program))
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
