@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from raydistill.shapes import sequence_length
 from raydistill.students.base import Steps, StudentConfig
 from raydistill.students.conditioned import ConditionedFlow
+from raydistill.students.wavenet_kernel import WaveNetKernel
 from raydistill.teachers.activations import gated_residual
 
 
@@ -75,7 +76,8 @@ class FlowState:
 
     Attributes:
         last: the sample before it, (B, 1).
-        inputs: of each layer the inputs that its taps still reach, (B, channels, 1, reach).
+        inputs: of each layer the inputs that its taps still reach, (B, channels, 1, reach); a view
+            of the memory of the last chunk.
     """
 
     last: Tensor
@@ -110,12 +112,15 @@ class GatedConv(nn.Module):
         self.condition = nn.Linear(features, 2 * channels, bias=False)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, h: Tensor, past: Tensor, conditioning: Tensor) -> Tensor:
-        """h (B, C, 1, N) after its past (B, C, 1, reach), with frames (B, F, features)."""
-        halves = self.conv(torch.cat([past, h], dim=3))
+    def forward(self, h: Tensor, whole: Tensor, conditioning: Tensor) -> Tensor:
+        """h (B, C, 1, N), also as the end of `whole` (B, C, 1, reach + N), with its frames."""
+        halves = self.conv(whole)
         given = self.condition(conditioning).transpose(1, 2)[..., None]
         # In place: the convolution does not need its result again.
         halves[:, :, 0].unflatten(2, (conditioning.shape[1], -1)).add_(given)
+        if torch.compiler.is_exporting():
+            # The compiled loop would be an operator that plain PyTorch does not know.
+            return h + F.glu(halves, dim=1)
         return gated_residual(h, halves)
 
 
@@ -143,7 +148,7 @@ class WaveNet(nn.Module):
             zeros(batch, self.channels, 1, layer.reach).contiguous(
                 memory_format=torch.channels_last
             )
-            for layer in self._gated
+            for layer in self.gated
         )
         return FlowState(zeros(batch, 1), inputs)
 
@@ -152,15 +157,17 @@ class WaveNet(nn.Module):
         before = torch.cat([state.last, u[:, :-1]], dim=1)
         h = self.enter(before[:, None, None].contiguous(memory_format=torch.channels_last))
         kept = []
-        for layer, past in zip(self._gated, state.inputs, strict=True):
-            kept.append(torch.cat([past, h], dim=3)[..., -layer.reach :])
-            h = layer(h, past, conditioning)
+        for layer, past in zip(self.gated, state.inputs, strict=True):
+            whole = torch.cat([past, h], dim=3)
+            kept.append(whole[..., -layer.reach :])
+            h = layer(h, whole, conditioning)
         params = self.head(F.relu(self.inner(F.relu(h))))
         log_scale = self.bound * torch.tanh(params[:, 1, 0] / self.bound)
         return FlowParams(params[:, 0, 0], log_scale, FlowState(u[:, -1:], tuple(kept)))
 
     @property
-    def _gated(self) -> list[GatedConv]:
+    def gated(self) -> list[GatedConv]:
+        """Its gated convolutions."""
         return list(self.layers)  # type: ignore[arg-type]
 
 
@@ -190,7 +197,7 @@ class WaveNetFlow(ConditionedFlow):
 
     def start(self, batch: int) -> tuple[FlowState, ...]:
         """What the flows remember before the first sample."""
-        return tuple(flow.start(batch) for flow in self._wavenets)
+        return tuple(flow.start(batch) for flow in self.wavenets)
 
     def steps_given(self, z: Tensor, conditioning: Tensor) -> Steps:
         return self.continue_from(z, conditioning, self.start(len(z)))[0]
@@ -200,7 +207,7 @@ class WaveNetFlow(ConditionedFlow):
     ) -> tuple[Steps, tuple[FlowState, ...]]:
         """The next chunk z (B, N) with its frames, and what is remembered after it."""
         u, total, after = z, torch.zeros_like(z), []
-        for flow, state in zip(self._wavenets, states, strict=True):
+        for flow, state in zip(self.wavenets, states, strict=True):
             params = flow(u, conditioning, state)
             u = params.shift + torch.exp(params.log_scale) * u
             total = total + params.log_scale
@@ -210,20 +217,11 @@ class WaveNetFlow(ConditionedFlow):
 
     @torch.no_grad()
     def inverse_given(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """One sample after another in plain PyTorch: for short sequences."""
-        u = (x - self.centre) / self.spread
-        for flow in reversed(self._wavenets):
-            state, found = flow.start(len(x)), []
-            for t in range(x.shape[1]):
-                frame = conditioning[:, t // self.hop : t // self.hop + 1]
-                # Shift and log-scale do not depend on the sample itself: any will do.
-                params = flow(u[:, t : t + 1], frame, state)
-                sample = (u[:, t : t + 1] - params.shift) * torch.exp(-params.log_scale)
-                state = FlowState(sample, params.state.inputs)
-                found.append(sample)
-            u = torch.cat(found, dim=1)
-        return u
+        """Flow by flow, one sample after another, in a compiled loop on the CPU."""
+        kernel = WaveNetKernel(self, len(x), x.dtype)
+        return kernel.inverse((x - self.centre) / self.spread, conditioning)
 
     @property
-    def _wavenets(self) -> list[WaveNet]:
+    def wavenets(self) -> list[WaveNet]:
+        """The networks of the flows."""
         return list(self.flows)  # type: ignore[arg-type]
