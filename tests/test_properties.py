@@ -18,7 +18,9 @@ from torch import Tensor
 
 from raydistill.registry import STUDENTS, TEACHERS, resolve_student, resolve_teacher
 from raydistill.students.base import FlowStudent, Student, StudentConfig
+from raydistill.students.conditioned import ConditionedFlow
 from raydistill.teachers.base import AutoregressiveTeacher, Teacher, TeacherConfig
+from raydistill.teachers.conditioned import ConditionedTeacher
 from raydistill.teachers.pixelcnn import raster_order
 from tests.helpers import jacobian, normal, randomise
 
@@ -58,11 +60,25 @@ LINEAR_SIZES: list[Size] = [
     ({"start": "random"}, (6,)),
     ({"structure": "lower_triangular"}, (6,)),
 ]
-TEACHER_SIZES = {"pixelcnn": PIXELCNN_SIZES + CONDITIONAL_SIZES, "gaussian": GAUSSIAN_SIZES}
+FRAMES = {"features": 3, "hop": 8}
+SAMPLERNN_SIZES: list[Size] = [
+    (FRAMES | {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}, (24,)),
+    (FRAMES | {"frame_sizes": (4, 1), "hidden": 4, "width": 7, "history": 17}, (16,)),
+]
+WAVENET_SIZES: list[Size] = [
+    (FRAMES | {"flows": 2, "channels": 4, "layers": 2}, (24,)),
+    (FRAMES | {"flows": 3, "channels": 3, "layers": 3, "kernel": 2, "dilation_base": 2}, (16,)),
+]
+TEACHER_SIZES = {
+    "pixelcnn": PIXELCNN_SIZES + CONDITIONAL_SIZES,
+    "gaussian": GAUSSIAN_SIZES,
+    "samplernn": SAMPLERNN_SIZES,
+}
 STUDENT_SIZES = {
     "pixelcnn_flow": PIXELCNN_SIZES[1:6],
     "resnet": RESNET_SIZES,
     "linear": LINEAR_SIZES,
+    "wavenet_flow": WAVENET_SIZES,
 }
 
 
@@ -193,11 +209,14 @@ def test_shapes_and_types(case: Case, dtype: torch.dtype) -> None:
 
 @every_model
 def test_every_parameter_has_a_gradient(case: Case) -> None:
-    model = case.build()
+    module = model = case.build()
     x = normal(3, *case.shape)
-    if not list(model.parameters()):
+    if not list(module.parameters()):
         assert case.kind == "gaussian"  # given, not trained
         return
+    if isinstance(module, ConditionedTeacher | ConditionedFlow):
+        # Without conditioning it is zero, and its weights are multiplied by that.
+        model = module.given(normal(3, case.shape[0] // module.hop, module.features, seed=5))
     if isinstance(model, Teacher):
         loss = model.log_prob(x).sum()
     else:
@@ -207,7 +226,7 @@ def test_every_parameter_has_a_gradient(case: Case) -> None:
     loss.backward()
     without = [
         name
-        for name, parameter in model.named_parameters()
+        for name, parameter in module.named_parameters()
         if parameter.grad is None or not parameter.grad.abs().max() > 0.0
     ]
     assert without == []
