@@ -56,6 +56,7 @@ bench: $(READY) ## speeds of teacher, decoding, replicas and whole sweeps, some 
 	$(BIN)/python benchmarks/replicas.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/audio_metrics.py
+	$(BIN)/python benchmarks/vocoder_student.py
 	$(BIN)/python benchmarks/overheads.py
 
 clean: ## remove the environment and caches, not the results
