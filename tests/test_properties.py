@@ -1,13 +1,12 @@
 """What every teacher and every student promises, whatever its kind.
 
-A kind that is registered without cases here fails `test_every_registered_kind_is_tested`.
+A kind that is registered without cases in `model_cases` fails `test_every_registered_kind_is_tested`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,127 +16,25 @@ import torch
 from torch import Tensor
 
 from raydistill.registry import STUDENTS, TEACHERS, resolve_student, resolve_teacher
-from raydistill.students.base import FlowStudent, Student, StudentConfig
+from raydistill.students.base import FlowStudent, Student
 from raydistill.students.conditioned import ConditionedFlow
-from raydistill.teachers.base import AutoregressiveTeacher, Teacher, TeacherConfig
+from raydistill.teachers.base import AutoregressiveTeacher, Teacher
 from raydistill.teachers.conditioned import ConditionedTeacher
 from raydistill.teachers.pixelcnn import raster_order
-from tests.helpers import jacobian, normal, randomise
-
-CENTRE, SPREAD = 0.7, 1.3
-
-Size = tuple[dict[str, Any], tuple[int, ...]]
-
-PIXELCNN_SIZES: list[Size] = [
-    ({"channels": 4, "blocks": 1, "stages": 1}, (1, 8, 8)),
-    ({"channels": 4, "blocks": 2, "stages": 2}, (1, 8, 8)),
-    ({"channels": 5, "blocks": 1, "stages": 3}, (1, 8, 8)),
-    ({"channels": 4, "blocks": 1, "stages": 2}, (3, 8, 8)),
-    ({"channels": 4, "blocks": 1, "stages": 3}, (1, 12, 12)),
-    ({"channels": 4, "blocks": 1, "stages": 1}, (3, 12, 12)),
-    ({"channels": 4, "blocks": 1, "stages": 3}, (3, 12, 12)),
-]
-TINY = {"channels": 4, "blocks": 1, "stages": 2}
-CONDITIONAL_SIZES: list[Size] = [
-    (TINY | {"conditional": (("kind", "logistic_mixture"), ("components", 3))}, (1, 4, 4)),
-    (TINY | {"conditional": (("kind", "sigmoidal_flow"), ("units", 3))}, (3, 4, 4)),
-    (TINY | {"conditional": (("kind", "categorical"), ("levels", 9))}, (1, 4, 4)),
-]
-RESNET_SIZES: list[Size] = [
-    ({"channels": 6, "blocks": 3, "patch": 1}, (1, 8, 8)),
-    ({"channels": 12, "blocks": 1, "patch": 2}, (3, 8, 8)),
-    ({"channels": 6, "blocks": 5, "patch": 1}, (3, 12, 12)),
-    ({"channels": 16, "blocks": 2, "patch": 4}, (1, 12, 12)),
-]
-GAUSSIAN_SIZES: list[Size] = [
-    ({}, (1,)),
-    ({"matrix": "scaled", "scale": 0.3}, (5,)),
-    ({"matrix": "spectrum", "condition": 40.0, "triangular": True}, (7,)),
-    ({"matrix": "spectrum", "eigenvalues": (0.1, 1.0, 9.0)}, (3,)),
-]
-LINEAR_SIZES: list[Size] = [
-    ({}, (1,)),
-    ({"start": "random"}, (6,)),
-    ({"structure": "lower_triangular"}, (6,)),
-]
-FRAMES = {"features": 3, "hop": 8}
-SAMPLERNN_SIZES: list[Size] = [
-    (FRAMES | {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}, (24,)),
-    (FRAMES | {"frame_sizes": (4, 1), "hidden": 4, "width": 7, "history": 17}, (16,)),
-]
-WAVENET_SIZES: list[Size] = [
-    (FRAMES | {"flows": 2, "channels": 4, "layers": 2}, (24,)),
-    (FRAMES | {"flows": 3, "channels": 3, "layers": 3, "kernel": 2, "dilation_base": 2}, (16,)),
-]
-TEACHER_SIZES = {
-    "pixelcnn": PIXELCNN_SIZES + CONDITIONAL_SIZES,
-    "gaussian": GAUSSIAN_SIZES,
-    "samplernn": SAMPLERNN_SIZES,
-}
-STUDENT_SIZES = {
-    "pixelcnn_flow": PIXELCNN_SIZES[1:6],
-    "resnet": RESNET_SIZES,
-    "linear": LINEAR_SIZES,
-    "wavenet_flow": WAVENET_SIZES,
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One model: kind, size and shape of an example; hashable, so that each is built once."""
-
-    role: str
-    kind: str
-    sizes: tuple[tuple[str, Any], ...]
-    shape: tuple[int, ...]
-
-    def __str__(self) -> str:
-        sizes = "-".join(
-            str(value[0][1]) if name == "conditional" else f"{name}{value}"
-            for name, value in self.sizes
-        )
-        return f"{self.kind}-{sizes}-{'x'.join(map(str, self.shape))}"
-
-    @property
-    def config(self) -> TeacherConfig | StudentConfig:
-        values: dict[str, Any] = {"kind": self.kind, **dict(self.sizes)}
-        if "conditional" in values:
-            values["conditional"] = dict(values["conditional"])
-        return resolve_teacher(values) if self.role == "teacher" else resolve_student(values)
-
-    def build(self, seed: int = 0) -> Any:
-        """The model in float64 with random weights."""
-        torch.manual_seed(seed)
-        return randomise(self.config.build(self.shape, centre=CENTRE, spread=SPREAD), seed)
-
-
-def _cases(role: str, table: dict[str, list[Any]]) -> list[Case]:
-    return [
-        Case(role, kind, tuple(sizes.items()), shape)
-        for kind, rows in table.items()
-        for sizes, shape in rows
-    ]
-
-
-def _is_flow(case: Case) -> bool:
-    config = case.config
-    return isinstance(config, StudentConfig) and config.is_flow
-
-
-TEACHER_CASES = _cases("teacher", TEACHER_SIZES)
-STUDENT_CASES = _cases("student", STUDENT_SIZES)
-ALL = TEACHER_CASES + STUDENT_CASES
-BIJECTIONS = TEACHER_CASES + [case for case in STUDENT_CASES if _is_flow(case)]
-
-
-def _is_triangular(case: Case) -> bool:
-    """Whether it is autoregressive; one dimension has no order to respect."""
-    dense = {"gaussian": {"triangular": True}, "linear": {"structure": "lower_triangular"}}
-    wanted = dense.get(case.kind, {})
-    return math.prod(case.shape) > 1 and wanted.items() <= dict(case.sizes).items()
-
-
-TRIANGULAR = [case for case in BIJECTIONS if _is_triangular(case)]
+from tests.helpers import jacobian, normal
+from tests.model_cases import (
+    ALL,
+    BIJECTIONS,
+    CENTRE,
+    SPREAD,
+    STUDENT_CASES,
+    STUDENT_SIZES,
+    TEACHER_CASES,
+    TEACHER_SIZES,
+    TRIANGULAR,
+    Case,
+    is_flow,
+)
 
 every_model = pytest.mark.parametrize("case", ALL, ids=str)
 every_teacher = pytest.mark.parametrize("case", TEACHER_CASES, ids=str)
@@ -272,7 +169,7 @@ def test_teacher_encode_and_decode_are_inverse(case: Case) -> None:
     torch.testing.assert_close(decoded, x, rtol=0.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", [case for case in STUDENT_CASES if _is_flow(case)], ids=str)
+@pytest.mark.parametrize("case", [case for case in STUDENT_CASES if is_flow(case)], ids=str)
 def test_flow_student_and_its_inverse(case: Case) -> None:
     student = model_of(case)
     z = normal(2, *case.shape, seed=3)
@@ -352,7 +249,7 @@ def test_density_of_small_images_integrates_to_one(role: str, kind: str) -> None
     assert float(ratio.mean()) == pytest.approx(1.0, abs=5.0 * error)
 
 
-@pytest.mark.parametrize("case", [case for case in STUDENT_CASES if not _is_flow(case)], ids=str)
+@pytest.mark.parametrize("case", [case for case in STUDENT_CASES if not is_flow(case)], ids=str)
 def test_every_output_of_a_student_sees_all_of_z(case: Case) -> None:
     """Section 4.1.3: a student that misses a part of z cannot copy a teacher that used it."""
     assert bool((jacobian_of(case) != 0.0).all())
