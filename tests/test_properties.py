@@ -1,6 +1,7 @@
 """What every teacher and every student promises, whatever its kind.
 
-A kind that is registered without cases in `model_cases` fails `test_every_registered_kind_is_tested`.
+A kind that is registered without cases in `model_cases` fails
+`test_every_registered_kind_is_tested`.
 """
 
 from __future__ import annotations

@@ -116,6 +116,11 @@ def _build_parts(
             on_stage(f"{total - len(waiting)}/{total} parts")
 
 
+def raised(error: Exception) -> BaseException:
+    """What a task raised, of Ray's error with all tracebacks as its message; or itself."""
+    return getattr(error, "cause", error)
+
+
 def _warnings_of(part: Any) -> list[str]:
     """What a part that has ended warned of.
 
@@ -125,9 +130,7 @@ def _warnings_of(part: Any) -> list[str]:
     try:
         warnings: list[str] = ray.get(part)
     except SamplesDivergedError as error:
-        # Ray's own message is a traceback; what was raised is its cause.
-        cause = getattr(error, "cause", error)
-        return [f"warning: {cause}; until then trials that need these draws fail"]
+        return [f"warning: {raised(error)}; until then trials that need these draws fail"]
     return warnings
 
 

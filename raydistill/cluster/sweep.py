@@ -19,7 +19,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.search import ConcurrencyLimiter
 from rich.console import Console
 
-from raydistill.cluster.assets import prepare_assets
+from raydistill.cluster.assets import prepare_assets, raised
 from raydistill.cluster.display import TeacherDisplay, TrialTable
 from raydistill.cluster.needs import asset_configs
 from raydistill.cluster.results import print_plan, print_prepared, print_results, sweep_records
@@ -85,7 +85,7 @@ def main(settings: Settings, ask: Callable[[Settings], Question]) -> SweepResult
     try:
         result = run_sweep(settings, ask, console)
     except (ConfigError, DataError, StorageError) as error:
-        print(error, file=sys.stderr)
+        print(raised(error), file=sys.stderr)
         sys.exit(REFUSED)
     if result is not None and not result.complete:
         console.print(

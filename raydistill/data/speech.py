@@ -169,11 +169,9 @@ class SpeechConfig(FrozenConfig):
             splits = split_some(listing.recordings, read, self.seconds * self.rate)
         for name, spoken in splits.items():
             if not spoken:
-                found = "; ".join(f"{one.name}: {one.reason}" for one in dropped[:3])
                 raise DataError(
                     f"data.root: no usable recording is left for {name} in {self.root or self.name}"
-                    + (f" ({found})" if found else "")
-                    + "; give at least three different sentences of mono speech"
+                    f"{_examples(dropped)}; give at least three different sentences of mono speech"
                 )
         wanted = [one for spoken in splits.values() for one in spoken]
         store = None if cache is None else Store(cache)
@@ -191,6 +189,13 @@ class SpeechConfig(FrozenConfig):
             tuple(sorted(dropped, key=lambda one: one.name)),
             _fingerprint(splits, self.rate),
         )
+
+
+def _examples(dropped: list[Dropped], most: int = 5) -> str:
+    if not dropped:
+        return ""
+    named = "; ".join(f"{one.name}: {one.reason}" for one in dropped[:most])
+    return f" ({len(dropped)} dropped: {named}{'; ...' if len(dropped) > most else ''})"
 
 
 def _utterance(spoken: Spoken, features: Tensor) -> Utterance:

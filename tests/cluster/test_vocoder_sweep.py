@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
+import soundfile
 
 from tests.cluster.scripts import run_sweep_script, trials
 from tests.voices import write_voices
@@ -58,3 +60,20 @@ def test_an_absent_data_set_is_refused_before_any_work(tmp_path: Path):
     assert "data.root" in finished.errors
     assert len(finished.errors.strip().splitlines()) == 1
     assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_without_one_usable_recording_is_refused_by_its_files(tmp_path: Path):
+    folder = tmp_path / "voices"
+    folder.mkdir()
+    (folder / "notes.wav").write_text("not audio at all")
+    soundfile.write(folder / "silent.wav", np.zeros(8000), 8000)
+    soundfile.write(folder / "stereo.wav", np.full((8000, 2), 0.1), 8000)
+    finished = run_sweep_script(
+        "vocoder", "--preset", "smoke", "--dataset", str(folder),
+        "--storage-path", str(tmp_path / "results"),
+    )  # fmt: skip
+    assert finished.code == 2
+    assert "Traceback" not in finished.errors
+    said = finished.errors.strip().splitlines()[-1]
+    for words in ("data.root", "3 dropped", "notes.wav", "silent.wav", "stereo.wav", "give at"):
+        assert words in said
