@@ -135,7 +135,7 @@ def test_a_folder_in_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
         folder(tmp_path).load()
     for index in range(4):
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(8000), 8000)
-    with pytest.raises(DataError, match=r"no usable .*\(4 dropped: 0.wav: silent; .*give at least three"):
+    with pytest.raises(DataError, match=r"no usable .*\(4 dropped: 0.wav: silent; .*least three"):
         folder(tmp_path).load()
     with pytest.raises(DataError, match="is no folder"):
         folder(tmp_path / "absent").check()
