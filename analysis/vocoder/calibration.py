@@ -1,10 +1,7 @@
 """Do the measures put known sounds in order? If one does not, no student is judged.
 
-The rule is that of `python -m raydistill.metrics.calibration`, from what the records hold: paired
-over test sentences, with 95% t-intervals, natural speech and its copy are above half a whisper and
-that is above a whisper (all of the interval above 0), and the copy is not above natural speech by
-more than 5% of the distance from natural speech to the whisper. Whether natural speech is strictly
-above its copy is said, but not asked for: a vocoder's pulses are more regular than a throat's.
+The rule is `raydistill.metrics.ordering`'s, on what the records hold. Whether natural speech is
+strictly above its copy is said, but not asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ import numpy as np
 
 from analysis.effects import COVERAGE, Array, Interval, half_width
 from analysis.vocoder.study import EXCESS, HNR, RECALL, Regime
+from raydistill.metrics.ordering import FEWEST, TOLERANCE, compare_kinds
 
 HEADLINES = {
     EXCESS: "periodicity excess",
@@ -33,11 +31,8 @@ SOUNDS = {
 }
 """Known sounds, the best first."""
 
-PAIRS = (("natural", "copy"), ("natural", "half"), ("copy", "half"), ("half", "whisper"))
-SMALLEST_SHARE = 0.05
+SMALLEST_SHARE = TOLERANCE
 """Of the distance from natural speech to a whisper: less does not count."""
-
-FEWEST_SENTENCES = 5
 
 
 @dataclass(frozen=True)
@@ -47,19 +42,13 @@ class Step:
     Attributes:
         above, below: the two sounds, in words.
         difference: mean and interval; `count` is the sentences.
-        lowest: what its lower end has to exceed.
+        holds: whether the step is shown.
     """
 
     above: str
     below: str
     difference: Interval
-    lowest: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the step is shown; False where there is no interval."""
-        enough = self.difference.count >= FEWEST_SENTENCES
-        return enough and self.difference.low > self.lowest
+    holds: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +59,7 @@ class Scale:
         metric: its name.
         label: in words.
         levels: sound -> mean over sentences and its interval.
-        steps: one for each of `PAIRS`.
+        steps: one for each pair of sounds, natural speech and its copy last.
         span: natural speech less the whisper.
     """
 
@@ -94,11 +83,11 @@ class Scale:
     def reason(self) -> str:
         """In words, why it is ordered or not."""
         failed = [step for step in self.steps if not step.holds]
-        if failed and failed[0].difference.count < FEWEST_SENTENCES:
-            return f"{failed[0].difference.count} sentences; at least {FEWEST_SENTENCES} are needed"
+        if failed and failed[0].difference.count < FEWEST:
+            return f"{failed[0].difference.count} sentences; at least {FEWEST} are needed"
         if failed:
             return "; ".join(f"{s.above} is not shown to be above {s.below}" for s in failed)
-        first = self.steps[0].difference
+        first = self.steps[-1].difference
         if first.low > 0.0:
             return "in order, natural speech strictly above its copy"
         if first.high < 0.0:
@@ -151,12 +140,12 @@ def _scale(metric: str, label: str, values: Mapping[str, Array]) -> Scale:
     span = over_sentences(values["natural"] - values["whisper"]).value
     steps = tuple(
         Step(
-            SOUNDS[above],
-            SOUNDS[below],
-            over_sentences(values[above] - values[below]),
-            -SMALLEST_SHARE * span if below == "copy" else 0.0,
+            SOUNDS[found.upper],
+            SOUNDS[found.lower],
+            over_sentences(values[found.upper] - values[found.lower]),
+            found.holds,
         )
-        for above, below in PAIRS
+        for found in compare_kinds(metric, values)
     )
     levels = {sound: over_sentences(own) for sound, own in values.items()}
     return Scale(metric, label, levels, steps, span)

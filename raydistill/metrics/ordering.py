@@ -13,11 +13,13 @@ import numpy as np
 from scipy import stats
 
 from raydistill.metrics.audio import HEADLINE, METRICS, average_metrics
+from raydistill.metrics.distributions import Array
 
 KINDS = ("natural", "copy", "half", "whisper")
 HEADLINES = (HEADLINE, "harmonics_to_noise", "voiced_recall_acf")
 """Higher is more of a voice; each must put the kinds in order."""
-ABOVE = (("natural", "half"), ("copy", "half"), ("half", "whisper"))
+PAIRS = (("natural", "half"), ("copy", "half"), ("half", "whisper"), ("natural", "copy"))
+"""The first of each is to be above the second, and need not be strictly of the last pair."""
 TOLERANCE = 0.05
 """By how much the copy may be above the natural recording, over natural less whisper."""
 COVERAGE = 0.95
@@ -51,6 +53,7 @@ class Comparison:
         difference: mean of upper less lower.
         low, high: its t-interval at 95%.
         sentences: that have a value in both.
+        lowest: what `low` must exceed.
     """
 
     metric: str
@@ -60,6 +63,12 @@ class Comparison:
     low: float
     high: float
     sentences: int
+    lowest: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two are in order; False with few sentences."""
+        return self.sentences >= FEWEST and self.low > self.lowest
 
     @property
     def verdict(self) -> str:
@@ -115,33 +124,49 @@ def calibration_of(judged: Judged) -> Calibration:
     comparisons: list[Comparison] = []
     reasons: list[str] = []
     for metric in HEADLINES:
-        found = [_compare(judged, metric, upper, lower) for upper, lower in ABOVE]
-        copied = _compare(judged, metric, "natural", "copy")
-        comparisons += [*found, copied]
-        fewest = min(one.sentences for one in (*found, copied))
+        values = {kind: np.array([one[metric] for one in judged[kind]]) for kind in KINDS}
+        found = compare_kinds(metric, values)
+        comparisons += found
+        fewest = min(one.sentences for one in found)
         if fewest < FEWEST:
             reasons.append(f"{metric}: only {fewest} sentences have a value, {FEWEST} are needed")
             continue
+        *strict, copied = found
         reasons += [
-            f"{metric}: {one.upper} is {one.verdict} {one.lower}" for one in found if one.low <= 0.0
+            f"{metric}: {one.upper} is {one.verdict} {one.lower}" for one in strict if not one.holds
         ]
-        room = TOLERANCE * _compare(judged, metric, "natural", "whisper").difference
-        if copied.low <= -room:
+        if not copied.holds:
             reasons.append(
-                f"{metric}: copy may be above natural by {-copied.low:.3f}, more than {room:.3f}"
+                f"{metric}: copy may be above natural by {-copied.low:.3f}, more than "
+                f"{-copied.lowest:.3f}"
             )
     rows = tuple(Kind(kind, average_metrics(judged[kind])) for kind in KINDS)
     return Calibration(rows, tuple(comparisons), not reasons, tuple(reasons))
 
 
-def _compare(judged: Judged, metric: str, upper: str, lower: str) -> Comparison:
-    pairs = zip(judged[upper], judged[lower], strict=True)
-    differences = np.array([a[metric] - b[metric] for a, b in pairs])
+def compare_kinds(metric: str, values: Mapping[str, Array]) -> tuple[Comparison, ...]:
+    """A metric on the known sounds, one comparison for each of `PAIRS`.
+
+    Args:
+        metric: its name.
+        values: by kind, of each sentence, in the same order.
+    """
+    room = TOLERANCE * _compare(metric, values, "natural", "whisper").difference
+    return tuple(
+        _compare(metric, values, upper, lower, -room if lower == "copy" else 0.0)
+        for upper, lower in PAIRS
+    )
+
+
+def _compare(
+    metric: str, values: Mapping[str, Array], upper: str, lower: str, lowest: float = 0.0
+) -> Comparison:
+    differences = values[upper] - values[lower]
     differences = differences[np.isfinite(differences)]
     count = len(differences)
     if count < FEWEST:
-        return Comparison(metric, upper, lower, math.nan, math.nan, math.nan, count)
+        return Comparison(metric, upper, lower, math.nan, math.nan, math.nan, count, lowest)
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(count)
     half = float(stats.t.ppf(0.5 + COVERAGE / 2.0, count - 1)) * error
-    return Comparison(metric, upper, lower, mean, mean - half, mean + half, count)
+    return Comparison(metric, upper, lower, mean, mean - half, mean + half, count, lowest)
