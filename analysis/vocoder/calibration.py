@@ -1,6 +1,6 @@
 """Do the measures put known sounds in order? If one does not, no student is judged.
 
-The rule is `raydistill.metrics.ordering`'s, on what the records hold. Whether natural speech is
+The rule is `raydistill.metrics.known_sounds`', on what the records hold. Whether natural speech is
 strictly above its copy is said, but not asked for.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.effects import COVERAGE, Array, Interval, half_width
 from analysis.vocoder.study import EXCESS, HNR, RECALL, Regime
-from raydistill.metrics.ordering import FEWEST, TOLERANCE, compare_kinds
+from raydistill.metrics.known_sounds import FEWEST, TOLERANCE, compare_kinds
 
 HEADLINES = {
     EXCESS: "periodicity excess",

@@ -24,7 +24,8 @@ from raydistill.data.speech import SpeechConfig, Utterance
 from raydistill.data.world import synthesise
 from raydistill.metrics.audio import AudioError, audio_metrics, reference_of
 from raydistill.metrics.distributions import Array
-from raydistill.metrics.ordering import FEWEST, KINDS, Calibration, calibration_of
+from raydistill.metrics.known_sounds import FEWEST
+from raydistill.metrics.ordering import KINDS, Calibration, calibration_of
 from raydistill.storage import Storage, StorageError
 
 SHORTEST_SECONDS = 1.0
