@@ -21,6 +21,7 @@ from rich.console import Console
 
 from raydistill.cluster.assets import prepare_assets, raised
 from raydistill.cluster.display import TeacherDisplay, TrialTable
+from raydistill.cluster.interrupts import remembered
 from raydistill.cluster.needs import asset_configs
 from raydistill.cluster.results import print_plan, print_prepared, print_results, sweep_records
 from raydistill.cluster.runtime import Cluster, Resources, check_fits, concurrent_trials, connect
@@ -172,8 +173,14 @@ def _prepare(
     known: dict[str, bool] = {}
     for config in needed:
         began = time.monotonic()
-        with TeacherDisplay(console, place.sweep.child("teacher")) as display:
-            prepared = prepare_assets(config, place, cluster, display.progress, display.stage)
+        with (
+            TeacherDisplay(console, place.sweep.child("teacher")) as display,
+            remembered() as interrupts,
+        ):
+            progress = interrupts.checked(display.progress)
+            stage = interrupts.checked(display.stage)
+            prepared = prepare_assets(config, place, cluster, progress, stage)
+            interrupts.check()
         if prepared.teacher not in known:
             known[prepared.teacher] = prepared.teacher_found
             print_prepared(console, config, prepared, time.monotonic() - began)
