@@ -17,8 +17,7 @@ Values = dict[str, Any]
 
 BOUNDED = {"kind": "gaussian", "max_log_scale": 1.0}
 """Without a bound on its scale a colour teacher of this size now and then feeds its own far-off
-values back until they overflow; docs/teachers.md has the measurement. This one is above what such a
-teacher gives to any training pixel, so that it does not touch the likelihood of data."""
+values back until they overflow; docs/teachers.md has the measurement, and what the bound costs."""
 
 
 def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
