@@ -34,6 +34,9 @@ from raydistill.training import Job, Progress, Workers, train
 
 ENCODE_BATCH = 250
 
+# A compiled network is compiled again, for minutes, at every other batch size than training's.
+uncompiled = torch.compiler.set_stance("force_eager")
+
 
 def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:
     """Everything that a trained teacher is a function of."""
@@ -129,6 +132,7 @@ def train_teacher(
         x = to_logit(dequantise(values[index], data.levels, random))
         return x[share]
 
+    @uncompiled
     def evaluate(updates: int) -> dict[str, float]:
         log_prob = likelihood.trained.log_prob
         return {"bits": held_out_bits(log_prob, data.validation, data.levels, device)}
@@ -223,6 +227,7 @@ def data_scale(data: ImageData) -> Scale:
     return Scale(float(x.mean()), float(x.std()))
 
 
+@uncompiled
 def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[str, Any]:
     """Bits/dim on the test split beside the Gaussian baselines, and codes against the prior."""
     x = torch.cat(
