@@ -7,9 +7,13 @@ concat-ELU as elu(cat([x, -x])), padding by `pad` and torch's gate. *Naive* has 
 *published layout* has them as linear layers between two permutations, and the gate in parts, as the
 PixelCNN++ codes in PyTorch do (github.com/pclucas14/pixel-cnn-pp and what follows it).
 
+    python benchmarks/training.py --device cuda --steps 20
+
 Each variant runs in a process of its own, so that its peak of memory is its own; rounds are
 interleaved. CPU seconds a step, medians; memory is the process's peak less what it had before the
-first step. The last columns are how far the loss is after the same updates, a check of the
+first step. On a GPU they are seconds between events on the device, and the peak of its allocator;
+single precision is IEEE there, TensorFloat-32 (torch's default in convolutions) a variant of its
+own. The last columns are how far the loss is after the same updates, a check of the
 arithmetic alone (`benchmarks/precision.py` trains to an end), and, where nothing is compiled, what
 torch's convolutions took of another step. A step of ours cannot be shorter than these.
 """
@@ -51,6 +55,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours, bf16": {"precision": "bfloat16"},
     "ours, bf16, compiled": {"precision": "bfloat16", "compiled": True},
 }
+ON_GPU: dict[str, dict[str, Any]] = {
+    "naive, TF32": {"plain": True, "tf32": True},
+    "ours, TF32": {"tf32": True},
+    "ours, TF32, compiled": {"tf32": True, "compiled": True},
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class TrainingBenchmark:
         size: side of the images.
         channels, blocks, stages: of the network; the paper's.
         steps: timed steps of a round, after two that do not count.
+        device: cpu or cuda.
         without: variants to leave out, for example the compiled ones, which take minutes to build.
         child: used by the benchmark itself: run one variant and print its figures.
     """
@@ -74,6 +84,7 @@ class TrainingBenchmark:
     blocks: int = 3
     stages: int = 3
     steps: int = 2
+    device: str = "cpu"
     without: tuple[str, ...] = ()
     child: str = ""
 
@@ -159,7 +170,8 @@ COUNTED = (torch.ops.aten.convolution, torch.ops.aten.convolution_backward)
 def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float]:
     """Train some steps in this process."""
     torch.set_num_threads(1)
-    options = dict(variant)
+    options, device = dict(variant), torch.device(settings.device)
+    torch.backends.cudnn.allow_tf32 = options.pop("tf32", False)
     linear = options.pop("linear", False)
     if options.pop("plain", False):
         make_plain(published_gate if linear else plain_gate)
@@ -173,38 +185,59 @@ def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float
     nn.init.normal_(teacher.map.network.output.weight, std=0.05)
     if linear:
         use_linear(teacher.map.network)
-    likelihood = Likelihood(teacher, **options)
+    likelihood = Likelihood(teacher.to(device), **options)
     optimiser = torch.optim.Adam(teacher.parameters(), lr=5e-4)
-    before = _peak()
+    values = data.train.values.to(device)
+    before = _peak(device)
 
     def update(step: int) -> tuple[float, float]:
-        """Its CPU seconds, and its loss."""
-        random = generator("cpu", "benchmark", step)
-        index = torch.randint(len(data.train), (settings.batch,), generator=random)
-        x = to_logit(dequantise(data.train.values[index], data.levels, random))
-        began = time.process_time()
+        """Its seconds, and its loss."""
+        random = generator(device, "benchmark", step)
+        index = torch.randint(len(values), (settings.batch,), generator=random, device=device)
+        x = to_logit(dequantise(values[index], data.levels, random))
+        clock = Clock(device)
         loss = likelihood(x).loss
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        return time.process_time() - began, float(loss.detach())
+        return clock.seconds(), float(loss.detach())
 
     steps = [update(step) for step in range(2 + settings.steps)]
     figures = {
         "seconds": statistics.median(seconds for seconds, _ in steps[2:]),
-        "memory": _peak() - before,
+        "memory": _peak(device) - before,
         "loss": steps[-1][1],
         "convolutions": 0.0,
     }
-    if not options.get("compiled", False):
+    if device.type == "cpu" and not options.get("compiled", False):
         with Convolutions() as convolutions:
             update(2 + settings.steps)
         figures["convolutions"] = convolutions.seconds
     return figures
 
 
-def _peak() -> float:
-    """Peak memory of this process so far, GB."""
+class Clock:
+    """Of work on a device: CPU seconds, or those between two of a GPU's events."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.began = time.process_time()
+        self.events = [torch.cuda.Event(enable_timing=True) for _ in "ab" if device.type == "cuda"]
+        if self.events:
+            self.events[0].record()
+
+    def seconds(self) -> float:
+        """Since it was made."""
+        if not self.events:
+            return time.process_time() - self.began
+        self.events[1].record()
+        self.events[1].synchronize()
+        return float(self.events[0].elapsed_time(self.events[1])) / 1e3
+
+
+def _peak(device: torch.device) -> float:
+    """Peak memory so far, GB: of this process, or of what it has allocated on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
@@ -212,7 +245,7 @@ def spawn(settings: TrainingBenchmark, name: str) -> dict[str, float]:
     """Run a variant in a process of its own."""
     shape = [
         f"--{field}={getattr(settings, field)}"
-        for field in ("batch", "size", "channels", "blocks", "stages", "steps")
+        for field in ("batch", "size", "channels", "blocks", "stages", "steps", "device")
     ]
     command = [sys.executable, __file__, "--child", name, *shape]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -223,15 +256,16 @@ def spawn(settings: TrainingBenchmark, name: str) -> dict[str, float]:
 
 def main(settings: TrainingBenchmark) -> None:
     """Print the table."""
+    variants = VARIANTS if settings.device == "cpu" else VARIANTS | ON_GPU
     if settings.child:
-        print(json.dumps(run(settings, VARIANTS[settings.child])))
+        print(json.dumps(run(settings, variants[settings.child])))
         return
-    names = [name for name in VARIANTS if name not in settings.without]
+    names = [name for name in variants if name not in settings.without]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(settings.rounds):
         for name in names:
             found[name].append(spawn(settings, name))
-    print(f"a step of batch {settings.batch} at {settings.size}x{settings.size}, one thread")
+    print(f"a step of batch {settings.batch} at {settings.size}x{settings.size}, {settings.device}")
     for name in names:
         _report(name, found[name], found["naive"])
     fastest = statistics.median(figures["seconds"] for figures in found["naive"])
