@@ -11,11 +11,13 @@ PixelCNN++ codes in PyTorch do (github.com/pclucas14/pixel-cnn-pp and what follo
 
 Each variant runs in a process of its own, so that its peak of memory is its own; rounds are
 interleaved. CPU seconds a step, medians; memory is the process's peak less what it had before the
-first step. On a GPU they are seconds between events on the device, and the peak of its allocator;
-single precision is IEEE there, TensorFloat-32 (torch's default in convolutions) a variant of its
-own. The last columns are how far the loss is after the same updates, a check of the
-arithmetic alone (`benchmarks/precision.py` trains to an end), and, where nothing is compiled, what
-torch's convolutions took of another step. A step of ours cannot be shorter than these.
+first step. On a GPU they are seconds between events on the device, of steps replayed as a graph
+(`raydistill/captured.py`; the plain networks launch their kernels one by one, unless the variant
+says otherwise), and the peak of its allocator; single precision is IEEE there, TensorFloat-32,
+torch's default in convolutions, a variant of its own. The last columns are how far the loss is
+after the same updates, a check of the arithmetic alone (`benchmarks/precision.py` trains to an
+end), and, where nothing is compiled, what torch's convolutions took of another step. A step of ours
+cannot be shorter than these.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from raydistill.captured import WARM_UP, CapturedStep
 from raydistill.data.images import load_images
 from raydistill.data.logit import dequantise, to_logit
 from raydistill.seeding import generator
@@ -56,6 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "ours, bf16, compiled": {"precision": "bfloat16", "compiled": True},
 }
 ON_GPU: dict[str, dict[str, Any]] = {
+    "naive, replayed": {"plain": True, "replayed": True},
     "naive, TF32": {"plain": True, "tf32": True},
     "ours, TF32": {"tf32": True},
     "ours, TF32, compiled": {"tf32": True, "compiled": True},
@@ -173,6 +177,7 @@ def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float
     options, device = dict(variant), torch.device(settings.device)
     torch.backends.cudnn.allow_tf32 = options.pop("tf32", False)
     linear = options.pop("linear", False)
+    replayed = options.pop("replayed", not options.get("plain", False)) and device.type == "cuda"
     if options.pop("plain", False):
         make_plain(published_gate if linear else plain_gate)
     data = load_images("mnist-sample", settings.size)
@@ -186,9 +191,19 @@ def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float
     if linear:
         use_linear(teacher.map.network)
     likelihood = Likelihood(teacher.to(device), **options)
-    optimiser = torch.optim.Adam(teacher.parameters(), lr=5e-4)
+    on_gpu = device.type == "cuda"
+    optimiser = torch.optim.Adam(teacher.parameters(), lr=5e-4, capturable=on_gpu)
     values = data.train.values.to(device)
     before = _peak(device)
+
+    def optimise(x: Tensor) -> Tensor:
+        loss: Tensor = likelihood(x).loss
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+    advance: Callable[[Tensor], Tensor] = CapturedStep(optimise) if replayed else optimise
 
     def update(step: int) -> tuple[float, float]:
         """Its seconds, and its loss."""
@@ -196,22 +211,20 @@ def run(settings: TrainingBenchmark, variant: dict[str, Any]) -> dict[str, float
         index = torch.randint(len(values), (settings.batch,), generator=random, device=device)
         x = to_logit(dequantise(values[index], data.levels, random))
         clock = Clock(device)
-        loss = likelihood(x).loss
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        return clock.seconds(), float(loss.detach())
+        loss = advance(x)
+        return clock.seconds(), float(loss)
 
-    steps = [update(step) for step in range(2 + settings.steps)]
+    before_timing = WARM_UP + 2 if on_gpu else 2
+    steps = [update(step) for step in range(before_timing + settings.steps)]
     figures = {
-        "seconds": statistics.median(seconds for seconds, _ in steps[2:]),
+        "seconds": statistics.median(seconds for seconds, _ in steps[before_timing:]),
         "memory": _peak(device) - before,
         "loss": steps[-1][1],
         "convolutions": 0.0,
     }
-    if device.type == "cpu" and not options.get("compiled", False):
+    if not on_gpu and not options.get("compiled", False):
         with Convolutions() as convolutions:
-            update(2 + settings.steps)
+            update(before_timing + settings.steps)
         figures["convolutions"] = convolutions.seconds
     return figures
 

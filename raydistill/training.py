@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from raydistill.captured import CapturedStep
 from raydistill.config import BudgetConfig, OptimiserConfig
 from raydistill.record import Evaluation, Measured, parse_evaluation
 from raydistill.storage import Storage
@@ -112,6 +113,8 @@ class Job:
         name: what is trained.
         after_update: called after each optimiser step, for what follows the weights.
         identity: whatever else a checkpoint must share with the job that continues it.
+        capturable: whether an update never waits for the device; on one GPU it is then replayed as
+            a graph.
     """
 
     module: nn.Module
@@ -123,6 +126,16 @@ class Job:
     name: str
     identity: str = ""
     after_update: Callable[[], None] = lambda: None
+    capturable: bool = False
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What an update leaves to report, scalars on the device; 0 for a norm that is not clipped."""
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    norm: Tensor
 
 
 @dataclass
@@ -158,24 +171,28 @@ def train(
     """
     budget, clip, first = job.budget, job.optimiser.clip, workers.rank == 0
     share = workers.share(budget.batch_size)
-    optimiser = torch.optim.Adam(
-        job.module.parameters(),
-        lr=job.optimiser.learning_rate,
-        betas=(job.optimiser.beta1, job.optimiser.beta2),
-    )
+    captured = job.capturable and device.type == "cuda" and workers.count == 1
+    optimiser = _adam(job, device, captured)
     state = _load(job, optimiser, checkpoints, device)
     module = DistributedDataParallel(job.module) if workers.count > 1 else job.module
     parameters = [p for p in job.module.parameters() if p.requires_grad]
-    clock = time.perf_counter()
-    while state.updates < budget.updates:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(job.optimiser, state.updates, budget.updates)
-        output: LossOutput = module(job.draw(state.updates, share))
+
+    def step(batch: Any) -> _Step:
+        output: LossOutput = module(batch)
         optimiser.zero_grad(set_to_none=True)
         output.loss.backward()
+        norm = output.loss.new_zeros(())
         if clip is not None:
             norm = nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
+        # Whatever held on to the graph of this step would hold on to its stream in the next.
+        return _Step(output.loss.detach(), output.terms, norm)
+
+    advance = CapturedStep(step) if captured else step
+    clock = time.perf_counter()
+    while state.updates < budget.updates:
+        _set_rate(optimiser, learning_rate(job.optimiser, state.updates, budget.updates))
+        stepped: _Step = advance(job.draw(state.updates, share))
         job.after_update()
         state.updates += 1
 
@@ -184,9 +201,10 @@ def train(
         save = state.updates % budget.checkpoint_every == 0 or done
         if not (evaluate or save or state.updates % REPORT_EVERY == 0):
             continue
+        norm = stepped.norm
         if clip is None:
             norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        scalars = _scalars(output, norm, optimiser)
+        scalars = _scalars(stepped, norm, optimiser)
         _require_finite(scalars, state.updates)
         evaluation = None
         if evaluate and first:
@@ -218,13 +236,27 @@ def learning_rate(config: OptimiserConfig, update: int, updates: int) -> float:
     return config.learning_rate * warm * decay
 
 
-def _scalars(
-    output: LossOutput, norm: Tensor, optimiser: torch.optim.Optimizer
-) -> dict[str, float]:
-    terms = {name: float(term) for name, term in output.terms.items()}
+def _adam(job: Job, device: torch.device, captured: bool) -> torch.optim.Adam:
+    rate: float | Tensor = job.optimiser.learning_rate
+    if captured:  # the graph reads the rate, and counts the updates, on the device
+        rate = torch.tensor(rate, device=device)
+    betas = (job.optimiser.beta1, job.optimiser.beta2)
+    return torch.optim.Adam(job.module.parameters(), lr=rate, betas=betas, capturable=captured)
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def _scalars(step: _Step, norm: Tensor, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    terms = {name: float(term) for name, term in step.terms.items()}
     rate = float(optimiser.param_groups[0]["lr"])
     return {
-        "loss": float(output.loss.detach()),
+        "loss": float(step.loss),
         **terms,
         "gradient_norm": float(norm),
         "learning_rate": rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,6 @@ from raydistill.teachers.likelihood import Likelihood
 from raydistill.training import Job, Progress, Workers, train
 
 ENCODE_BATCH = 250
-
-# A compiled network is compiled again, for minutes, at every other batch size than training's.
-uncompiled = torch.compiler.set_stance("force_eager")
 
 
 def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]:
@@ -77,7 +75,8 @@ def get_teacher(
         if train_elsewhere is not None:
             train_elsewhere(work)
         trained = train_teacher(training, data, device, work, on_progress=on_progress)
-        info = _describe(trained.teacher, data, device) | {"history": trained.history}
+        with uncompiled():
+            info = _describe(trained.teacher, data, device) | {"history": trained.history}
         return Built(trained.teacher.state_dict(), info)
 
     asset = store.get_or_build("teachers", teacher_recipe(training, data), build)
@@ -132,10 +131,10 @@ def train_teacher(
         x = to_logit(dequantise(values[index], data.levels, random))
         return x[share]
 
-    @uncompiled
     def evaluate(updates: int) -> dict[str, float]:
         log_prob = likelihood.trained.log_prob
-        return {"bits": held_out_bits(log_prob, data.validation, data.levels, device)}
+        with uncompiled():
+            return {"bits": held_out_bits(log_prob, data.validation, data.levels, device)}
 
     job = Job(
         likelihood,
@@ -147,6 +146,7 @@ def train_teacher(
         "teacher",
         identity=training.precision,
         after_update=likelihood.after_update,
+        capturable=True,
     )
     outcome = train(job, device, work, workers=workers, on_progress=on_progress)
     history = [[e.updates, e.metrics["bits"]] for e in outcome.history]
@@ -227,7 +227,12 @@ def data_scale(data: ImageData) -> Scale:
     return Scale(float(x.mean()), float(x.std()))
 
 
-@uncompiled
+def uncompiled() -> AbstractContextManager[object]:
+    """Compiled networks run as they are: each further batch size would be compiled for minutes."""
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 def _describe(teacher: Teacher, data: ImageData, device: torch.device) -> dict[str, Any]:
     """Bits/dim on the test split beside the Gaussian baselines, and codes against the prior."""
     x = torch.cat(
