@@ -31,6 +31,7 @@ from raydistill.tasks.assets import TeacherAsset, with_threads
 from raydistill.tasks.image_config import TeacherTraining
 from raydistill.teachers.base import Teacher
 from raydistill.teachers.likelihood import Likelihood
+from raydistill.teachers.pixelcnn import PixelCNNConfig
 from raydistill.training import Job, Progress, Workers, train
 
 ENCODE_BATCH = 250
@@ -146,11 +147,17 @@ def train_teacher(
         "teacher",
         identity=training.precision,
         after_update=likelihood.after_update,
-        capturable=True,
+        capturable=_capturable(training),
     )
     outcome = train(job, device, work, workers=workers, on_progress=on_progress)
     history = [[e.updates, e.metrics["bits"]] for e in outcome.history]
     return TrainedTeacher(likelihood.trained, history)
+
+
+def _capturable(training: TeacherTraining) -> bool:
+    """Whether an update is known not to wait for the device: a teacher of the user's own may."""
+    model = training.model
+    return isinstance(model, PixelCNNConfig) and model.conditional.kind == "gaussian"
 
 
 @dataclass(frozen=True)
