@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ def get_teacher(
         if train_elsewhere is not None:
             train_elsewhere(work)
         trained = train_teacher(training, data, device, work, on_progress=on_progress)
-        with uncompiled():
+        with _uncompiled(training):
             info = _describe(trained.teacher, data, device) | {"history": trained.history}
         return Built(trained.teacher.state_dict(), info)
 
@@ -134,7 +134,7 @@ def train_teacher(
 
     def evaluate(updates: int) -> dict[str, float]:
         log_prob = likelihood.trained.log_prob
-        with uncompiled():
+        with _uncompiled(training):
             return {"bits": held_out_bits(log_prob, data.validation, data.levels, device)}
 
     job = Job(
@@ -234,8 +234,10 @@ def data_scale(data: ImageData) -> Scale:
     return Scale(float(x.mean()), float(x.std()))
 
 
-def uncompiled() -> AbstractContextManager[object]:
+def _uncompiled(training: TeacherTraining) -> AbstractContextManager[object]:
     """Compiled networks run as they are: each further batch size would be compiled for minutes."""
+    if not training.compile:
+        return nullcontext()  # the compiler takes seconds to import
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
 
