@@ -16,8 +16,7 @@ first step. On a GPU they are seconds between events on the device, of steps rep
 says otherwise), and the peak of its allocator; single precision is IEEE there, TensorFloat-32,
 torch's default in convolutions, a variant of its own. The last columns are how far the loss is
 after the same updates, a check of the arithmetic alone (`benchmarks/precision.py` trains to an
-end), and, where nothing is compiled, what torch's convolutions took of another step. A step of ours
-cannot be shorter than these.
+end), and, where nothing is compiled, what convolutions took of another step.
 """
 
 from __future__ import annotations
@@ -49,6 +48,7 @@ from raydistill.teachers import pixelcnn_network as network
 from raydistill.teachers.activations import NO_PADDING, Padding
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig
+from raydistill.winograd import loops
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "naive": {"plain": True},
@@ -120,6 +120,7 @@ def make_plain(gate: Callable[[Tensor, Tensor], Tensor]) -> None:
     layers.__dict__["concat_elu_of_sum"] = plain_concat_elu_of_sum
     layers.__dict__["gated_residual"] = gate
     layers.__dict__["MEMORY_FORMAT"] = torch.contiguous_format
+    layers.__dict__["Conv2d"] = nn.Conv2d
 
 
 class Linear(nn.Module):
@@ -151,11 +152,21 @@ def use_linear(model: network.PixelCNNNetwork) -> None:
 
 
 class Convolutions(TorchDispatchMode):
-    """Adds up the CPU seconds of torch's convolutions, in both directions."""
+    """Adds up the CPU seconds of convolutions, torch's and ours, in both directions."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds = 0.0
+        for name in ("forward", "backward"):
+            setattr(loops, name, self._timed(getattr(loops, name)))
+
+    def _timed(self, loop: Callable[..., None]) -> Callable[..., None]:
+        def run(*args: Any) -> None:
+            began = time.process_time()
+            loop(*args)
+            self.seconds += time.process_time() - began
+
+        return run
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from raydistill.shapes import image_shape
 from raydistill.standardise import Standardise
 from raydistill.students.base import Student, StudentConfig
+from raydistill.winograd.layer import Conv2d
 
 
 class ResNetConfig(StudentConfig):
@@ -88,9 +89,9 @@ class ResNetStudent(Student):
         folded = shape[0] * config.patch**2
         self.event_shape = shape
         self.patch = config.patch
-        self.input = nn.Conv2d(folded, config.channels, 3, padding=1)
+        self.input = Conv2d(folded, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))
-        self.output = nn.Conv2d(config.channels, folded, 3, padding=1)
+        self.output = Conv2d(config.channels, folded, 3, padding=1)
         self.standardise = Standardise(centre, spread)
         self.to(memory_format=torch.channels_last)
 
@@ -108,8 +109,8 @@ class _Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = Conv2d(channels, channels, 3, padding=1)
+        self.second = Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 

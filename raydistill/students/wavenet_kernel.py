@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from raydistill.students.wavenet_loop import ROOM, Plan, run
-from raydistill.teachers.fused_vector import TILE_ROWS, VECTOR_BYTES
+from raydistill.vectors import TILE_ROWS, VECTOR_BYTES
 
 if TYPE_CHECKING:
     from raydistill.students.wavenet_flow import WaveNet, WaveNetFlow

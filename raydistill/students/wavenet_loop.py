@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
 from typing import Any, NamedTuple
 
 from numba import njit
 
+from raydistill import vectors
+from raydistill.compiled import compiled, stamp_of
 from raydistill.teachers import activations_vector, fused_vector
 from raydistill.teachers.activations_vector import gates
-from raydistill.teachers.fused_vector import TILE_ROWS, VECTOR_BYTES, make_tile
+from raydistill.teachers.fused_vector import make_tile
+from raydistill.vectors import TILE_ROWS, VECTOR_BYTES
 
 ROOM = 8 * TILE_ROWS
 """Samples that a layer's memory takes before its last ones are moved to the front."""
@@ -200,17 +201,7 @@ def _compile(stamp: int) -> Any:
                 inverse,
             )  # fmt: skip
 
-    try:
-        return njit(nogil=True, cache=True)(run)
-    except RuntimeError:  # nowhere to keep a cache
-        return njit(nogil=True)(run)
+    return compiled(run)
 
 
-def _stamp() -> int:
-    """A number made of the code that `run` calls, as numba's cache does not look at that."""
-    modules = (activations_vector, fused_vector)
-    code = "".join(inspect.getsource(module) for module in modules)
-    return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
-
-
-run = _compile(_stamp())
+run = _compile(stamp_of(activations_vector, fused_vector, vectors))

@@ -6,12 +6,8 @@ operators of the library `raydistill`. Importing this module imports numba.
 
 from __future__ import annotations
 
-import itertools
-import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from raydistill.teachers import activations_loops as loops
+from raydistill.threads import share
 
 NO_PADDING = (0, 0, 0, 0)
 # Numbers that are worth waking a thread for.
@@ -52,31 +49,10 @@ def _empty(like: Tensor, channels: int, padding: Sequence[int] = NO_PADDING) -> 
     )
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
-
-
-# The threads of a pool do not survive a fork.
-os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 def _run(loop: Callable[..., None], out: Tensor, *arguments: Any) -> None:
     """Run a loop over all images, shared among as many threads as torch is set to use."""
-    batch = len(out)
-    threads = min(torch.get_num_threads(), batch, out.numel() // SMALLEST_SHARE)
-    if threads <= 1:
-        loop(*arguments, 0, batch)
-        return
-    bounds = [batch * share // threads for share in range(threads + 1)]
-    # The calling thread takes a share as well, rather than sleep while more threads than asked run.
-    jobs = [
-        _pool(threads - 1).submit(loop, *arguments, first, stop)
-        for first, stop in itertools.pairwise(bounds[1:])
-    ]
-    loop(*arguments, 0, bounds[1])
-    for job in jobs:
-        job.result()
+    threads = min(torch.get_num_threads(), out.numel() // SMALLEST_SHARE)
+    share(lambda _, first, stop: loop(*arguments, first, stop), len(out), threads)
 
 
 def _empty_elus(inputs: Sequence[Tensor], padding: Sequence[int], add: bool) -> Tensor:

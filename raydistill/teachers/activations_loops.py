@@ -6,15 +6,13 @@ passed as uint16. Images `first` ... `stop` - 1 are done, so that threads can sh
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from numba import njit
-
+from raydistill import vectors
+from raydistill.compiled import compiled, stamp_of
 from raydistill.teachers import activations_vector, fused_vector
 from raydistill.teachers.activations_vector import (
     elu,
@@ -28,7 +26,7 @@ from raydistill.teachers.activations_vector import (
     gates,
     gates_backward,
 )
-from raydistill.teachers.fused_vector import VECTOR_BYTES
+from raydistill.vectors import VECTOR_BYTES
 
 Loop = Callable[..., None]
 
@@ -147,28 +145,13 @@ def _make_gate_backward(stamp: int) -> Loop:
     return gated_backward
 
 
-def _stamp() -> int:
-    """A number made of the code that the loops call, as numba's cache does not look at that."""
-    modules = (activations_vector, fused_vector)
-    code = "".join(inspect.getsource(module) for module in modules)
-    return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
-
-
 def sources() -> tuple[ModuleType, ...]:
     """The modules that what the loops compute depends on."""
-    return (sys.modules[__name__], activations_vector, fused_vector)
+    return (sys.modules[__name__], activations_vector, fused_vector, vectors)
 
 
-def _compiled(loop: Loop) -> Loop:
-    try:
-        compiled: Loop = njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # nowhere to keep a cache
-        compiled = njit(nogil=True)(loop)
-    return compiled
-
-
-_STAMP = _stamp()
-concat_elu = _compiled(_make_concat_elu(_STAMP))
-concat_elu_backward = _compiled(_make_concat_elu_backward(_STAMP))
-gated = _compiled(_make_gate(_STAMP))
-gated_backward = _compiled(_make_gate_backward(_STAMP))
+_STAMP = stamp_of(activations_vector, fused_vector, vectors)
+concat_elu = compiled(_make_concat_elu(_STAMP))
+concat_elu_backward = compiled(_make_concat_elu_backward(_STAMP))
+gated = compiled(_make_gate(_STAMP))
+gated_backward = compiled(_make_gate_backward(_STAMP))

@@ -13,7 +13,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from raydistill.teachers.fused_vector import VECTOR_BYTES, Arena, exp_of_negative
+from raydistill.teachers.fused_vector import exp_of_negative
+from raydistill.vectors import VECTOR_BYTES, Arena
 
 _HALF = ir.IntType(16)
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raydistill import vectors
 from raydistill.teachers import (
     fused_kernel,
     fused_memory,
@@ -65,6 +66,7 @@ def sources() -> tuple[ModuleType, ...]:
         fused_table,
         fused_vector,
         fused_weights,
+        vectors,
     )
 
 

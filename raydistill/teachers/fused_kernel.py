@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from typing import Any
 
 from numba import njit
 
+from raydistill import vectors
+from raydistill.compiled import compiled, stamp_of
 from raydistill.teachers import fused_scalars, fused_table, fused_vector
 from raydistill.teachers.fused_plan import Layout
 from raydistill.teachers.fused_scalars import NONE, apply_scalar_map
 from raydistill.teachers.fused_table import ELUS, ENTER, FIELD, FIELDS, GATE, STORE, WINDOWS_FROM
-from raydistill.teachers.fused_vector import TILE_ROWS, VECTOR_BYTES, elus, gate, make_tile
+from raydistill.teachers.fused_vector import elus, gate, make_tile
+from raydistill.vectors import TILE_ROWS, VECTOR_BYTES
 
 _TILE_1_1, _TILE_1_2 = make_tile(1, 1), make_tile(1, 2)
 _TILE_2_1, _TILE_2_2 = make_tile(2, 1), make_tile(2, 2)
@@ -174,21 +175,7 @@ def _compile(stamp: int) -> Any:
             if kind != NONE:
                 _draw(arena, layout, given[pixel], row, column, kind, num_params, constants, moved)
 
-    try:
-        return njit(nogil=True, cache=True)(visit)
-    except RuntimeError:  # nowhere to keep a cache
-        return njit(nogil=True)(visit)
+    return compiled(visit)
 
 
-def _stamp() -> int:
-    """A number made of the code that `visit` calls.
-
-    Numba keeps compiled code as long as its own file and what it closes over are the same; it does
-    not look at what is called.
-    """
-    modules = (fused_scalars, fused_table, fused_vector)
-    code = "".join(inspect.getsource(module) for module in modules)
-    return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
-
-
-visit = _compile(_stamp())
+visit = _compile(stamp_of(fused_scalars, fused_table, fused_vector, vectors))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from raydistill.teachers.fused_vector import VECTOR_BYTES
+from raydistill.vectors import VECTOR_BYTES
 
 HALVES = ("encode", "decode")
 

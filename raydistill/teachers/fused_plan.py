@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from raydistill.teachers.fused_memory import Matrix, Memory, Size, take_weights
 from raydistill.teachers.fused_steps import Program
 from raydistill.teachers.fused_table import FIELDS
-from raydistill.teachers.fused_vector import TILE_ROWS
+from raydistill.vectors import TILE_ROWS
 
 
 class Layout(NamedTuple):

@@ -20,6 +20,7 @@ from raydistill.teachers import activations, pixelcnn_cache, pixelcnn_layers, pi
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
 from raydistill.teachers.pixelcnn_cache import run_incrementally
 from raydistill.teachers.pixelcnn_network import PixelCNNNetwork
+from raydistill.winograd import layer as winograd
 
 Direction = Literal["from_noise", "to_noise"]
 
@@ -61,6 +62,7 @@ class PixelCNNConfig(TeacherConfig):
         return (
             *super().sources(),
             *activations.sources(),
+            *winograd.sources(),
             pixelcnn_layers,
             pixelcnn_network,
             *SOURCES,

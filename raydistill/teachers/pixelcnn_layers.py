@@ -17,6 +17,7 @@ from raydistill.teachers.activations import (
     concat_elu_of_sum,
     gated_residual,
 )
+from raydistill.winograd.layer import Conv2d
 
 MEMORY_FORMAT = torch.channels_last
 """Of all activations and weights; `benchmarks/training.py` says what it buys."""
@@ -55,7 +56,7 @@ class CausalConv(nn.Module):
         self.padding: Padding = (
             (width // 2, width // 2, height - 1, 0) if centred else (width - 1, 0, height - 1, 0)
         )
-        self.conv = weight_norm(nn.Conv2d(in_channels, out_channels, kernel, stride=stride))
+        self.conv = weight_norm(Conv2d(in_channels, out_channels, kernel, stride=stride))
 
     def forward(self, x: Tensor) -> Tensor:
         if any(self.padding):

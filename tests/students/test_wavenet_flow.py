@@ -8,8 +8,8 @@ import torch
 from raydistill.objectives import Batch, ReverseKL, ReverseKLConfig
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
-from raydistill.teachers.fused_vector import TILE_ROWS
 from raydistill.teachers.samplernn import SampleRNNConfig
+from raydistill.vectors import TILE_ROWS
 
 FRAMES, HOP, FEATURES = 4, 6, 3
 LONG = 31

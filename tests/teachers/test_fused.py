@@ -23,9 +23,10 @@ from raydistill.teachers.fused_memory import Size
 from raydistill.teachers.fused_plan import make_plan
 from raydistill.teachers.fused_scalars import scalar_map
 from raydistill.teachers.fused_table import FIELDS, GATE, WINDOWS_FROM, Step
-from raydistill.teachers.fused_vector import VECTOR_BYTES, elus, gate
+from raydistill.teachers.fused_vector import elus, gate
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 from raydistill.teachers.pixelcnn_cache import run_incrementally
+from raydistill.vectors import VECTOR_BYTES
 from tests.helpers import normal, tiny_teacher
 
 # Shape, channels, blocks, stages: whole vectors and parts of one, one and several panels.

@@ -1,0 +1,119 @@
+"""Vector code for numba: loads, stores and loops in LLVM's own vector types.
+
+Numba's own loops do not keep a tile of sums in vector registers, and its exponential is a call a
+number unless Intel's library is installed. Intrinsics built of these say both; LLVM splits the
+vectors where a processor has narrower ones. Arrays are addressed by offsets into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import binding, ir
+
+INDEX = ir.IntType(64)
+
+
+def _vector_bytes() -> int:
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64
+    return 32 if features.get("avx") else 16
+
+
+VECTOR_BYTES = _vector_bytes()
+# Rows of a tile. With two vectors a row its sums take half of the vector registers, of which
+# AVX-512 has 32 and older sets 16.
+TILE_ROWS = 8 if VECTOR_BYTES == 64 else 4
+
+
+class Arena:
+    """Loads and stores of vectors, and of numbers spread over vectors."""
+
+    def __init__(self, context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> None:
+        self.builder = builder
+        self.data = context.make_array(kind)(context, builder, value).data
+        self.bytes = kind.dtype.bitwidth // 8
+        self.element = ir.FloatType() if self.bytes == 4 else ir.DoubleType()
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.vector = ir.VectorType(self.element, self.lanes)
+
+    def _pointer(self, offset: ir.Value, kind: ir.Type) -> ir.Value:
+        address = self.builder.gep(self.data, [offset], source_etype=self.element)
+        return self.builder.bitcast(address, kind.as_pointer())
+
+    def load(self, offset: ir.Value) -> ir.Value:
+        return self.builder.load(
+            self._pointer(offset, self.vector), align=self.bytes, typ=self.vector
+        )
+
+    def store(self, value: ir.Value, offset: ir.Value) -> None:
+        self.builder.store(value, self._pointer(offset, self.vector), align=self.bytes)
+
+    def spread(self, offset: ir.Value) -> ir.Value:
+        number = self.builder.load(self._pointer(offset, self.element), typ=self.element)
+        start = self.builder.insert_element(
+            ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(start, ir.Constant(self.vector, ir.Undefined), zeros)
+
+    def prefetch(self, offset: ir.Value, distance: ir.Value, rows: int) -> None:
+        """Ask for the first four vectors of some rows."""
+        kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+        function = self._function("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), kinds))
+        for m in range(rows):
+            for vector in range(4):
+                number = self.builder.add(
+                    self.builder.add(offset, self.builder.mul(distance, INDEX(m))),
+                    INDEX(vector * self.lanes),
+                )
+                address = self._pointer(number, ir.IntType(8))
+                self.builder.call(function, [address, *(kinds[1](flag) for flag in (0, 3, 1))])
+
+    def constant(self, value: float) -> ir.Constant:
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def call(self, name: str, *arguments: ir.Value) -> ir.Value:
+        kind = ir.FunctionType(self.vector, [self.vector] * len(arguments))
+        function = self._function(f"llvm.{name}.v{self.lanes}f{8 * self.bytes}", kind)
+        return self.builder.call(function, arguments)
+
+    def _function(self, name: str, kind: ir.FunctionType) -> ir.Function:
+        known = self.builder.module.globals.get(name)
+        return known or ir.Function(self.builder.module, kind, name)
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        return self.call("fmuladd", a, b, c)
+
+
+def loop(
+    builder: ir.IRBuilder,
+    start: ir.Value,
+    stop: ir.Value,
+    step: int,
+    carried: Sequence[ir.Value],
+    body: Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """`carried = body(index, carried)` for index in range(start, stop, step)."""
+    before = builder.block
+    head = builder.append_basic_block("loop")
+    inside = builder.append_basic_block("body")
+    after = builder.append_basic_block("after")
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(INDEX)
+    index.add_incoming(start, before)
+    held = [builder.phi(value.type) for value in carried]
+    for phi, value in zip(held, carried, strict=True):
+        phi.add_incoming(value, before)
+    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
+    builder.position_at_end(inside)
+    results = body(index, held)
+    index.add_incoming(builder.add(index, INDEX(step)), builder.block)
+    for phi, value in zip(held, results, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return held
