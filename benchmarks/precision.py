@@ -1,4 +1,4 @@
-"""Whether a compiled or half-precision teacher becomes as good as one in single precision.
+"""Whether a teacher becomes as good compiled, in half precision or by other convolutions.
 
     python benchmarks/precision.py
 
@@ -20,9 +20,12 @@ from raydistill.data.images import load_images
 from raydistill.storage import Storage
 from raydistill.tasks.image_assets import train_teacher
 from raydistill.tasks.image_config import TeacherTraining
+from raydistill.teachers import pixelcnn_layers as layers
+from raydistill.winograd.layer import Conv2d
 
 VARIANTS: dict[str, dict[str, object]] = {
     "fp32": {},
+    "fp32, torch's convolutions": {"plain": True},
     "fp32, compiled": {"compile": True},
     "bf16": {"precision": "bfloat16"},
     "bf16, compiled": {"precision": "bfloat16", "compile": True},
@@ -54,6 +57,8 @@ class PrecisionBenchmark:
 
 def bits_along(settings: PrecisionBenchmark, variant: dict[str, object]) -> list[float]:
     """Validation bits/dim at three times of a training."""
+    options = dict(variant)
+    layers.__dict__["Conv2d"] = torch.nn.Conv2d if options.pop("plain", False) else Conv2d
     training = TeacherTraining.model_validate(
         {
             "model": {
@@ -69,7 +74,7 @@ def bits_along(settings: PrecisionBenchmark, variant: dict[str, object]) -> list
             },
             "seed": settings.seed,
             "threads": 1,
-            **variant,
+            **options,
         }
     )
     torch.set_num_threads(1)
@@ -96,7 +101,7 @@ def main(settings: PrecisionBenchmark) -> None:
         # Written so that not-a-number is no agreement.
         worst = worst if apart <= worst else apart
         steps = ", ".join(f"{bits:.4f}" for bits in along)
-        print(f"  {name:16} {steps}; at the end {along[-1] - single:+.4f}", flush=True)
+        print(f"  {name:26} {steps}; at the end {along[-1] - single:+.4f}", flush=True)
     if not worst <= settings.tolerance:
         sys.exit(f"{worst:.4f} bits/dim apart, more than {settings.tolerance}")
 

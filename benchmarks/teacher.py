@@ -103,7 +103,9 @@ def child(variant: str) -> None:
         return
     threads, _, activation = variant.partition(" ")
     torch.set_num_threads(int(threads))
-    if activation == "plain":
+    if activation == "torch":
+        layers.__dict__["Conv2d"] = torch.nn.Conv2d
+    if activation:
         for module in (layers, network):
             module.__dict__["concat_elu"] = plain_concat_elu
         layers.__dict__["concat_elu_of_sum"] = plain_concat_elu_of_sum
@@ -114,6 +116,7 @@ def child(variant: str) -> None:
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
     "one thread": ("1", {}),
     "one thread, plain activations": ("1 plain", {}),
+    "one thread, all plain": ("1 torch", {}),
     "two threads, passive waiting": ("2", {"OMP_WAIT_POLICY": "passive"}),
     "two threads, bounded spin": ("2", {"GOMP_SPINCOUNT": "20000"}),
 }

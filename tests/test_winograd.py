@@ -26,6 +26,11 @@ KERNELS = [(2, 2), (2, 3), (3, 2), (3, 3)]
 SIZES = [(32, 16, 4, 4), (9, 32, 7, 10), (40, 16, 3, 3), (3, 16, 29, 31), (1, 48, 45, 47)]
 
 
+@pytest.fixture(autouse=True)
+def _however_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "FEWEST_MULTIPLICATIONS", 0)
+
+
 def both(conv: Conv2d, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Value and gradients of x and the weights: ours, and torch's of the same numbers."""
     x = x.detach().requires_grad_()
@@ -154,6 +159,16 @@ def test_without_gradients_or_with_reduced_precision_it_is_torchs_to_the_bit() -
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(conv(x), plain(x))
     assert not torch.equal(conv(x), plain(x))
+
+
+def test_small_convolutions_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, x = Conv2d(16, 16, 3), normal(16, 16, 9, 9).float()
+    multiplications = 16 * 7 * 7 * 16 * 16 * 3 * 3
+    monkeypatch.setattr(layer, "FEWEST_MULTIPLICATIONS", multiplications + 1)
+    assert torch.equal(conv(x), torch.nn.functional.conv2d(x, *conv.parameters()))
+    monkeypatch.setattr(layer, "FEWEST_MULTIPLICATIONS", multiplications)
+    refuse_torch(monkeypatch)
+    conv(x)
 
 
 def test_without_numba_it_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
