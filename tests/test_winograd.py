@@ -161,6 +161,11 @@ def test_without_gradients_or_with_reduced_precision_it_is_torchs_to_the_bit() -
     assert not torch.equal(conv(x), plain(x))
 
 
+def test_other_channels_than_the_kernels_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="to have 16 channels, but got 32 channels"):
+        Conv2d(16, 16, 3)(normal(16, 32, 9, 9).float())
+
+
 def test_small_convolutions_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     conv, x = Conv2d(16, 16, 3), normal(16, 16, 9, 9).float()
     multiplications = 16 * 7 * 7 * 16 * 16 * 3 * 3

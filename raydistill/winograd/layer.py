@@ -10,12 +10,12 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from raydistill.winograd.matrices import OUTPUTS, POINTS
+
 # Each call costs some 0.1 ms more than torch's, and a kernel's transform as much as a few tiles;
 # with fewer multiplications (of the definition), or tiles, torch is faster.
 FEWEST_MULTIPLICATIONS = 10_000_000
 FEWEST_TILES = 32
-TILE = 4
-TAPS = (2, 3)
 # Of channels: whole vectors on every processor, and whole tiles of a matrix product.
 MULTIPLE = 16
 
@@ -53,17 +53,18 @@ class Conv2d(nn.Conv2d):
             and self.padding_mode == "zeros"
             and not isinstance(self.padding, str)
         )
-        if not plain or rows not in TAPS or columns not in TAPS:
+        if not plain or rows not in POINTS or columns not in POINTS:
             return False
-        if features % MULTIPLE or channels % MULTIPLE:
+        batch, given, height, width = x.shape
+        # Other channels than the kernel's are for torch to refuse.
+        if features % MULTIPLE or channels % MULTIPLE or given != channels:
             return False
-        batch, _, height, width = x.shape
         down = height + 2 * int(self.padding[0]) - rows + 1
         across = width + 2 * int(self.padding[1]) - columns + 1
         return (
             down > 0
             and across > 0
-            and batch * -(-down // TILE) * -(-across // TILE) >= FEWEST_TILES
+            and batch * -(-down // OUTPUTS) * -(-across // OUTPUTS) >= FEWEST_TILES
             and batch * down * across * weight.numel() >= FEWEST_MULTIPLICATIONS
             and x.device.type == weight.device.type == "cpu"
             and x.dtype == weight.dtype

@@ -46,7 +46,7 @@ class Transforms:
 
 @cache
 def transforms(taps: int, outputs: int = OUTPUTS) -> Transforms:
-    """F(outputs, taps); `taps` is a key of `POINTS` unless it is of other outputs.
+    """F(outputs, taps); `taps` is a key of `POINTS`.
 
     Raises:
         ValueError: there are not outputs + taps - 2 points for it.

@@ -103,7 +103,7 @@ def _array(x: Tensor) -> Any:
 
 
 def _transform(weight: Tensor) -> Tensor:
-    """Of a kernel: (rows columns, C, C')."""
+    """What multiplies a kernel laid out as (rows columns, ...), in its precision."""
     rows, columns = weight.shape[2:]
     return torch.from_numpy(kernel_transform(rows, columns)).to(weight.dtype)
 
@@ -170,7 +170,7 @@ def _spread(results: Sequence[Tensor], through: bool, learned: bool) -> tuple[Te
 
 
 class Convolution(torch.autograd.Function):
-    """apply(x, weight, bias, padding); see `winograd.layer.convolve`."""
+    """apply(x, weight, bias, padding); see `winograd.layer.Conv2d`, which checks shapes."""
 
     @staticmethod
     def forward(
