@@ -1,4 +1,4 @@
-"""The scalar maps between a dimension and its noise, one file a family."""
+"""Conditionals: the scalar maps between one dimension of x and its noise, one file a family."""
 
 from raydistill.conditionals.base import Conditional, Noise
 from raydistill.conditionals.gaussian import GaussianConditional

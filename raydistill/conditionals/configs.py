@@ -1,4 +1,4 @@
-"""Which conditionals a teacher's configuration can name."""
+"""The conditionals that a teacher's configuration can name by their `kind`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ AnyConditionalConfig = Annotated[
     GaussianConditionalConfig | LogisticMixtureConfig | SigmoidalFlowConfig | CategoricalConfig,
     Field(discriminator="kind"),
 ]
+"""A configuration of a conditional, told apart by `kind`."""
 
 KINDS = ("gaussian", "logistic_mixture", "sigmoidal_flow", "categorical")
 
 SOURCES: tuple[ModuleType, ...] = (base, priors, inversion, gaussian, logistic, categorical)
-"""The modules whose code a conditional depends on."""
+"""The modules whose code a conditional depends on; part of a teacher's content hash."""

@@ -1,4 +1,4 @@
-"""The inverse of increasing scalar functions that have none in closed form."""
+"""Numerical inverse of increasing scalar functions, for those without one in closed form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 MOST_STEPS = 200
+"""Upper bound of the number of steps, so that the loop ends whatever the function does."""
 
 
 @dataclass(frozen=True)
 class Slope:
-    """Values of an increasing function, and its derivative there, both of the shape of x."""
+    """An increasing function at x.
+
+    Attributes:
+        value: f(x), of the shape of x.
+        derivative: df/dx, of the shape of x.
+    """
 
     value: Tensor
     derivative: Tensor
@@ -23,20 +29,34 @@ class Slope:
 def invert_increasing(
     function: Callable[[Tensor], Slope], target: Tensor, low: Tensor, high: Tensor
 ) -> Tensor:
-    """x with function(x) = target, elementwise, to rounding; low <= x <= high must hold it.
+    """Solve function(x) = target for x, elementwise and to rounding, by safeguarded Newton steps.
 
-    Newton's step where it stays inside the bracket, else its middle: quadratic convergence near the
-    solution, and never a step out.
+    A step goes to Newton's point if that lies inside the bracket [low, high], else to the middle of
+    the bracket. So convergence is quadratic near the solution, and x never leaves the bracket.
+
+    Args:
+        function: increasing in each element.
+        target: the values to reach.
+        low, high: a bracket of the solution, of the shape of the target.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.conditionals.inversion import Slope, invert_increasing
+        >>> def cube(x):
+        ...     return Slope(x**3, 3 * x**2)
+        >>> target = torch.tensor([8.0, 27.0])
+        >>> invert_increasing(cube, target, torch.zeros(2), torch.full((2,), 5.0))
+        tensor([2.0000, 3.0000])
     """
     x = 0.5 * (low + high)
     tolerance = 4.0 * torch.finfo(x.dtype).eps
     for _ in range(MOST_STEPS):
-        found = function(x)
-        below = found.value < target
+        at_x = function(x)
+        below = at_x.value < target
         low, high = torch.where(below, x, low), torch.where(below, high, x)
-        step = x - (found.value - target) / found.derivative
+        newton = x - (at_x.value - target) / at_x.derivative
         middle = 0.5 * (low + high)
-        following = torch.where((step > low) & (step < high), step, middle)
+        following = torch.where((newton > low) & (newton < high), newton, middle)
         moved = (following - x).abs() > tolerance * (1.0 + x.abs())
         x = following
         if not bool(moved.any()):

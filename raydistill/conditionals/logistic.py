@@ -1,9 +1,18 @@
-"""Mixtures of logistics: through their distribution function to uniform or normal noise.
+"""Mixtures of logistics, as a density and as a neural monotone map.
 
-With z uniform it is section 4's map "from mixture of logistics to uniform"; a normal z is the same
-through another quantile function. With z the log-odds themselves, taken for normal, it is the
-one-layer sigmoidal flow of neural autoregressive flows (Huang et al., 2018a, section 3.1): a neural
-monotone map.
+Both conditionals here start from the distribution function of a mixture of K logistics,
+
+    F(x) = sum_k weight_k sigmoid((x - mean_k) / scale_k).
+
+`LogisticMixtureConditional` maps x to z = G^-1(F(x)), G the distribution function of a uniform or
+normal prior: p(x) is the mixture's density. With a uniform prior this is the map "from mixture of
+logistics to uniform" of section 4. `SigmoidalFlowConditional` takes the log-odds of F(x) themselves
+as z, and z as N(0, 1): the one-layer deep sigmoidal flow of neural autoregressive flows.
+
+References:
+    Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517.
+    Huang et al., "Neural Autoregressive Flows", arXiv:1804.00779.
 """
 
 from __future__ import annotations
@@ -24,11 +33,11 @@ PRIORS = {"normal": NORMAL, "uniform": UNIFORM}
 
 
 class _LogisticMixture:
-    """Log-odds of the distribution function of a mixture of K logistics.
+    """The distribution function of a mixture of K logistics, as log-odds, and its inverse.
 
     Args:
-        components: K; parameters are K log-weights (unnormalised), K means and K log-scales.
-        min_log_scale: bounds the log-scales from below, as for a Gaussian.
+        components: K. The 3 K parameters are K unnormalised log-weights, K means, K log-scales.
+        min_log_scale: lower bound of the log-scales.
     """
 
     def __init__(self, components: int, min_log_scale: float) -> None:
@@ -40,7 +49,7 @@ class _LogisticMixture:
         return F.log_softmax(weights, dim=-1), means, log_scales.clamp(min=self.min_log_scale)
 
     def log_odds(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds at x and the log of their derivative, both of the shape of x."""
+        """log F(x) - log(1 - F(x)), and the log of its derivative in x; both of the shape of x."""
         log_weights, means, log_scales = self.split(params)
         scaled = (x[..., None] - means) * torch.exp(-log_scales)
         left, right = F.logsigmoid(scaled), F.logsigmoid(-scaled)
@@ -50,9 +59,10 @@ class _LogisticMixture:
         return below - above, density - below - above
 
     def invert(self, log_odds: Tensor, params: Tensor) -> Tensor:
-        """The x at which the distribution function has these log-odds."""
+        """The x at which F(x) has these log-odds, by `invert_increasing`."""
         _, means, log_scales = self.split(params)
-        # The quantile of a mixture lies between those of its components.
+        # A quantile of the mixture lies between the smallest and the largest of the same quantiles
+        # of its components, which brackets the solution.
         quantiles = means + torch.exp(log_scales) * log_odds[..., None]
         low, high = quantiles.amin(-1), quantiles.amax(-1)
 
@@ -63,14 +73,18 @@ class _LogisticMixture:
         return invert_increasing(function, log_odds, low, high)
 
     def shift(self, params: Tensor, by: Tensor) -> Tensor:
-        """All means moved by `by`."""
+        """Parameters of x + by: all K means move by the same amount."""
         weights, means, log_scales = params.split(self.components, dim=-1)
         return torch.cat([weights, means + by[..., None], log_scales], dim=-1)
 
     def initial_params(self, apart: float, scale: float) -> Tensor:
-        """Equal weights and scales, means at the quantiles of a logistic, set apart by a factor.
+        """Equal weights and scales, and means spread over the quantiles of a logistic.
 
-        Components that start alike would stay alike: their gradients are the same.
+        Components with equal means would have equal gradients, and so stay equal for ever.
+
+        Args:
+            apart: scale of the logistic whose quantiles the means are.
+            scale: of every component.
         """
         count = self.components
         places = apart * torch.logit((torch.arange(count) + 0.5) / count)
@@ -79,12 +93,30 @@ class _LogisticMixture:
 
 
 class LogisticMixtureConditional(Conditional):
-    """F(x) = sum_k weight_k sigmoid((x - mean_k) / scale_k), and z its quantile of the prior.
+    """A mixture of K logistics: z = G^-1(F(x)) with F(x) = sum_k w_k sigmoid((x - m_k) / s_k).
+
+    The 3 K parameters are K unnormalised log-weights, K means m_k and K log-scales log s_k.
 
     Args:
         components: K.
-        prior: what z is drawn from.
-        min_log_scale: see `_LogisticMixture`.
+        prior: the distribution of z, with distribution function G.
+        min_log_scale: lower bound of log s_k.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.conditionals.logistic import LogisticMixtureConditional
+        >>> conditional = LogisticMixtureConditional(components=2)
+        >>> conditional
+        LogisticMixtureConditional(components=2, prior=N(0, 1), min_log_scale=-7.0)
+        >>> x, params = torch.tensor([0.5, -1.0]), conditional.initial_params().expand(2, -1)
+        >>> params.shape
+        torch.Size([2, 6])
+        >>> z = conditional.to_noise(x, params).z
+        >>> torch.allclose(conditional.from_noise(z, params), x, atol=1e-5)
+        True
+
+    Reference:
+        Salimans et al., "PixelCNN++", arXiv:1701.05517, section 2.1; there with discretised pixels.
     """
 
     def __init__(
@@ -92,6 +124,10 @@ class LogisticMixtureConditional(Conditional):
     ) -> None:
         self.mixture = _LogisticMixture(components, min_log_scale)
         self.num_params, self.prior = 3 * components, prior
+
+    def __repr__(self) -> str:
+        sizes = f"components={self.mixture.components}, prior={self.prior}"
+        return f"{type(self).__name__}({sizes}, min_log_scale={self.mixture.min_log_scale})"
 
     def to_noise(self, x: Tensor, params: Tensor) -> Noise:
         log_odds, log_slope = self.mixture.log_odds(x, params)
@@ -105,13 +141,20 @@ class LogisticMixtureConditional(Conditional):
         return self.mixture.shift(params, by)
 
     def initial_params(self) -> Tensor:
-        # A logistic of this scale has deviation 1; its parts are narrower, for they are apart.
+        # A logistic of scale `unit` has standard deviation 1. The components have spread-out means
+        # and are narrower, so that the mixture as a whole has a standard deviation near 1.
         unit = math.sqrt(3.0) / math.pi
         return self.mixture.initial_params(unit, unit / math.sqrt(self.mixture.components))
 
 
 class LogisticMixtureConfig(ConditionalConfig):
-    """See `LogisticMixtureConditional`."""
+    """Configuration of a `LogisticMixtureConditional`, with the same fields.
+
+    Example:
+        >>> from raydistill.conditionals.logistic import LogisticMixtureConfig
+        >>> LogisticMixtureConfig(components=3, prior="uniform").build()
+        LogisticMixtureConditional(components=3, prior=U(0, 1), min_log_scale=-7.0)
+    """
 
     kind: Literal["logistic_mixture"] = "logistic_mixture"
     components: int = Field(default=5, ge=1, le=100)
@@ -127,16 +170,36 @@ class LogisticMixtureConfig(ConditionalConfig):
 
 
 class SigmoidalFlowConditional(Conditional):
-    """z = logit(sum_k weight_k sigmoid((x - mean_k) / scale_k)), with z ~ N(0, 1).
+    """A neural monotone map: z = logit(sum_k w_k sigmoid((x - m_k) / s_k)), with z ~ N(0, 1).
+
+    The 3 K parameters are K unnormalised log-weights, K means m_k and K log-scales log s_k.
 
     Args:
-        units: K hidden sigmoids.
-        min_log_scale: see `_LogisticMixture`.
+        units: K, the number of hidden sigmoids.
+        min_log_scale: lower bound of log s_k.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.conditionals.logistic import SigmoidalFlowConditional
+        >>> conditional = SigmoidalFlowConditional(units=2)
+        >>> conditional
+        SigmoidalFlowConditional(units=2, prior=N(0, 1), min_log_scale=-7.0)
+        >>> x, params = torch.tensor([0.5, -1.0]), conditional.initial_params().expand(2, -1)
+        >>> z = conditional.to_noise(x, params).z
+        >>> torch.allclose(conditional.from_noise(z, params), x, atol=1e-5)
+        True
+
+    Reference:
+        Huang et al., "Neural Autoregressive Flows", arXiv:1804.00779, section 3.1.
     """
 
     def __init__(self, units: int = 5, min_log_scale: float = -7.0) -> None:
         self.mixture = _LogisticMixture(units, min_log_scale)
         self.num_params = 3 * units
+
+    def __repr__(self) -> str:
+        sizes = f"units={self.mixture.components}, prior={self.prior}"
+        return f"{type(self).__name__}({sizes}, min_log_scale={self.mixture.min_log_scale})"
 
     def to_noise(self, x: Tensor, params: Tensor) -> Noise:
         return Noise(*self.mixture.log_odds(x, params))
@@ -148,12 +211,19 @@ class SigmoidalFlowConditional(Conditional):
         return self.mixture.shift(params, by)
 
     def initial_params(self) -> Tensor:
-        # Units that nearly agree make nearly the identity, and x has deviation 1.
+        # With means close together and scales 1, z = logit(F(x)) is close to x, and x is
+        # standardised: training starts near the identity.
         return self.mixture.initial_params(0.3, 1.0)
 
 
 class SigmoidalFlowConfig(ConditionalConfig):
-    """See `SigmoidalFlowConditional`."""
+    """Configuration of a `SigmoidalFlowConditional`, with the same fields.
+
+    Example:
+        >>> from raydistill.conditionals.logistic import SigmoidalFlowConfig
+        >>> SigmoidalFlowConfig(units=8).build()
+        SigmoidalFlowConditional(units=8, prior=N(0, 1), min_log_scale=-7.0)
+    """
 
     kind: Literal["sigmoidal_flow"] = "sigmoidal_flow"
     units: int = Field(default=5, ge=1, le=100)

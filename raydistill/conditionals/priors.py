@@ -1,7 +1,9 @@
-"""What z is drawn from, and how a distribution function becomes z.
+"""Priors: the distribution of z, and the map from a distribution function F(x) to z.
 
-A distribution function F travels as its log-odds log F - log(1 - F): unlike F itself they keep
-their digits in both tails, also in single precision.
+A conditional with distribution function F maps x to z = G^-1(F(x)), where G is the distribution
+function of the prior. F is passed around as its log-odds, log F - log(1 - F), because F itself
+rounds to 1 in the upper tail (in float32 from about F = 1 - 6e-8), while the log-odds keep their
+digits in both tails.
 """
 
 from __future__ import annotations
@@ -19,14 +21,31 @@ LOG_TWO_PI = math.log(2.0 * math.pi)
 
 @dataclass(frozen=True)
 class Mapped:
-    """Noise z of log-odds, and log dz / d(log-odds), both of their shape."""
+    """What `Prior.from_log_odds` returns.
+
+    Attributes:
+        z: the noise, of the shape of the log-odds.
+        log_slope: log of dz / d(log-odds), of the same shape, in nats.
+    """
 
     z: Tensor
     log_slope: Tensor
 
 
 class Prior(ABC):
-    """A distribution on the line with a map from the log-odds of its distribution function."""
+    """A distribution of a real number z, with its distribution function G as log-odds.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.conditionals.priors import NORMAL, UNIFORM
+        >>> z = torch.tensor([0.0, 1.0])
+        >>> NORMAL.to_log_odds(z)  # G(1) = 0.8413, and log(0.8413 / 0.1587) = 1.668
+        tensor([0.0000, 1.6683])
+        >>> NORMAL.from_log_odds(NORMAL.to_log_odds(z)).z
+        tensor([0.0000, 1.0000])
+        >>> UNIFORM
+        U(0, 1)
+    """
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -34,19 +53,22 @@ class Prior(ABC):
 
     @abstractmethod
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Independent draws, on the generator's device."""
+        """Independent draws of the given shape, on the generator's device."""
 
     @abstractmethod
     def from_log_odds(self, log_odds: Tensor) -> Mapped:
-        """The z at which the prior's distribution function has these log-odds."""
+        """z = G^-1(F) with its slope, for the log-odds of F; elementwise."""
 
     @abstractmethod
     def to_log_odds(self, z: Tensor) -> Tensor:
-        """Log-odds of the prior's distribution function at z."""
+        """log G(z) - log(1 - G(z)), the inverse of `from_log_odds`; elementwise."""
 
 
 class NormalPrior(Prior):
     """z ~ N(0, 1)."""
+
+    def __repr__(self) -> str:
+        return "N(0, 1)"
 
     def log_prob(self, z: Tensor) -> Tensor:
         return -0.5 * (z.square() + LOG_TWO_PI)
@@ -55,9 +77,11 @@ class NormalPrior(Prior):
         return torch.randn(shape, generator=generator, device=generator.device)
 
     def from_log_odds(self, log_odds: Tensor) -> Mapped:
+        # Not far beyond this bound sigmoid(-|log-odds|) underflows to 0, and z would be infinite.
         bound = 80.0 if log_odds.dtype == torch.float32 else 700.0
         bounded = log_odds.clamp(-bound, bound)
-        # The smaller tail keeps its digits; the larger one is 1 minus it.
+        # |z| from the smaller of the two tail probabilities: it is near 0, where floating point
+        # has its digits, while the larger one rounds to 1. The sign of z is that of the log-odds.
         size = -torch.special.ndtri(torch.sigmoid(-bounded.abs()))
         z = torch.copysign(size, bounded)
         log_slope = _log_logistic(bounded) - self.log_prob(z)
@@ -69,7 +93,10 @@ class NormalPrior(Prior):
 
 
 class UniformPrior(Prior):
-    """z ~ U(0, 1): the distribution function itself."""
+    """z ~ U(0, 1), for which z = F(x)."""
+
+    def __repr__(self) -> str:
+        return "U(0, 1)"
 
     def log_prob(self, z: Tensor) -> Tensor:
         inside = (z >= 0.0) & (z <= 1.0)
@@ -82,17 +109,19 @@ class UniformPrior(Prior):
         return Mapped(torch.sigmoid(log_odds), _log_logistic(log_odds))
 
     def to_log_odds(self, z: Tensor) -> Tensor:
-        # What rounds to 0 or 1 stands for the last number before it.
+        # A z that was rounded to 0 or 1 would have infinite log-odds; take its nearest neighbour
+        # inside (0, 1) instead.
         tiny = torch.finfo(z.dtype).tiny
         return torch.log(z.clamp(min=tiny)) - torch.log1p(-z.clamp(max=1.0 - _ulp(z)))
 
 
 def _ulp(z: Tensor) -> float:
+    """The distance from 1 to the floating-point number below it."""
     return 0.5 * torch.finfo(z.dtype).eps
 
 
 def _log_logistic(log_odds: Tensor) -> Tensor:
-    """log F (1 - F): the slope of a distribution function in its log-odds."""
+    """log F(1 - F), in nats: dF / d(log-odds) = F (1 - F)."""
     return F.logsigmoid(log_odds) + F.logsigmoid(-log_odds)
 
 
