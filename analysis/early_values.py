@@ -19,7 +19,7 @@ import tyro
 from scipy import stats
 
 from analysis.records import RecordsError, load_records
-from raydistill.storage import StorageError
+from raydistill.store.storage import StorageError
 
 CELL = ["noise_level", "l1_weight"]
 METRIC = "classifier_fd"

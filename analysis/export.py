@@ -27,7 +27,7 @@ from analysis.page import significant
 from analysis.records import RecordsError, RecordSet, TrialRecord, load_records
 from analysis.table import GAUSSIAN, VOCODER, measure_of, ranked, task_of, to_frame
 from analysis.vocoder import page as vocoder_page
-from raydistill.storage import StorageError
+from raydistill.store.storage import StorageError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import tyro
 from analysis.image.drawn import Drawn, draw
 from analysis.records import RecordsError, TrialRecord, load_records
 from analysis.table import IMAGE, task_of, to_frame
-from raydistill.storage import StorageError
+from raydistill.store.storage import StorageError
 
 CAPTIONS = "captions.md"
 

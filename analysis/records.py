@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from raydistill.record import FILE_NAME, Evaluation, Record, Status, parse_record
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 
 ASSETS = "store"
 """The folder of teachers and pair sets, beside the sweeps."""

@@ -26,7 +26,7 @@ from analysis.records import RecordsError, RecordSet, load_records
 from analysis.table import GAUSSIAN, VOCODER, task_of
 from analysis.vocoder import page as vocoder_page
 from raydistill.record import FILE_NAME
-from raydistill.storage import Storage, StorageError
+from raydistill.store.storage import Storage, StorageError
 
 PAGE = "report.html"
 REFUSED = 2

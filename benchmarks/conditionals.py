@@ -19,14 +19,14 @@ from typing import Any
 import torch
 import tyro
 
-from raydistill.presets import Preset, image_preset
 from raydistill.seeding import generator
-from raydistill.storage import Storage
-from raydistill.store import Store
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
 from raydistill.tasks.assets import TeacherAsset
-from raydistill.tasks.image_assets import get_teacher
-from raydistill.tasks.image_config import TeacherTraining
-from raydistill.training import Progress
+from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.teacher import get_teacher
+from raydistill.tasks.presets import Preset, image_preset
+from raydistill.training.job import Progress
 
 CPU = torch.device("cpu")
 BATCH = 64

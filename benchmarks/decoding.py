@@ -20,9 +20,9 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-import raydistill.teachers.pixelcnn as pixelcnn
 from raydistill.data.images import load_images
 from raydistill.data.logit import dequantise, to_logit
+from raydistill.networks.pixelcnn import image_map
 from raydistill.seeding import generator
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 
@@ -101,12 +101,12 @@ def cpu_seconds(work: Callable[[], object], repeats: int = 1) -> float:
 
 def without_fused(work: Callable[[], Tensor]) -> Tensor:
     """Decode as where numba is absent."""
-    loader = pixelcnn.load_fused
-    pixelcnn.load_fused = lambda: None  # type: ignore[assignment]
+    loader = image_map.load_compiled
+    image_map.load_compiled = lambda: None  # type: ignore[assignment]
     try:
         return work()
     finally:
-        pixelcnn.load_fused = loader
+        image_map.load_compiled = loader
 
 
 @torch.no_grad()

@@ -17,14 +17,14 @@ import torch
 import tyro
 from torch import Tensor
 
-from raydistill.presets import image_preset
 from raydistill.seeding import generator
-from raydistill.storage import Storage
-from raydistill.store import Store
-from raydistill.tasks.image_assets import get_teacher
-from raydistill.tasks.image_config import TeacherTraining
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.teacher import get_teacher
+from raydistill.tasks.presets import image_preset
 from raydistill.teachers.base import Teacher
-from raydistill.training import Progress
+from raydistill.training.job import Progress
 
 CPU = torch.device("cpu")
 PART = 1000

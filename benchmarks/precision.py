@@ -17,11 +17,11 @@ import torch
 import tyro
 
 from raydistill.data.images import load_images
-from raydistill.storage import Storage
-from raydistill.tasks.image_assets import train_teacher
-from raydistill.tasks.image_config import TeacherTraining
-from raydistill.teachers import pixelcnn_layers as layers
-from raydistill.winograd.layer import Conv2d
+from raydistill.kernels.winograd.layer import Conv2d
+from raydistill.networks.pixelcnn import layers as layers
+from raydistill.store.storage import Storage
+from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.teacher import train_teacher
 
 VARIANTS: dict[str, dict[str, object]] = {
     "fp32": {},

@@ -21,13 +21,14 @@ import tyro
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from raydistill.config import OptimiserConfig, parse_trial
-from raydistill.gaussians import Gaussian
-from raydistill.objectives import Batch, DistillationLoss, Objective, objective_class
+from raydistill.config.optimiser import OptimiserConfig
+from raydistill.objectives.distillation import Batch, DistillationLoss, Objective, objective_class
 from raydistill.students.linear import LinearStudent
-from raydistill.tasks.gaussian import GaussianTask
-from raydistill.tasks.gaussian_config import GaussianTrial
+from raydistill.tasks.gaussian.config import GaussianTrial
+from raydistill.tasks.gaussian.task import GaussianTask
+from raydistill.tasks.registry import parse_trial
 from raydistill.teachers.gaussian import GaussianTeacher
+from raydistill.theory.gaussians import Gaussian
 
 OBJECTIVES = ("reverse_kl", "z_reconstruction", "x_reconstruction")
 CPU = torch.device("cpu")

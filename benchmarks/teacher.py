@@ -22,11 +22,11 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-import raydistill.teachers.pixelcnn_layers as layers
-import raydistill.teachers.pixelcnn_network as network
-from raydistill.presets import image_preset
+import raydistill.networks.pixelcnn.layers as layers
+import raydistill.networks.pixelcnn.network as network
+from raydistill.kernels.activations.api import NO_PADDING, Padding
 from raydistill.seeding import generator
-from raydistill.teachers.activations import NO_PADDING, Padding
+from raydistill.tasks.presets import image_preset
 from raydistill.teachers.base import Teacher
 
 BATCH = 64

@@ -12,11 +12,11 @@ PixelCNN++ codes in PyTorch do (github.com/pclucas14/pixel-cnn-pp and what follo
 Each variant runs in a process of its own, so that its peak of memory is its own; rounds are
 interleaved. CPU seconds a step, medians; memory is the process's peak less what it had before the
 first step. On a GPU they are seconds between events on the device, of steps replayed as a graph
-(`raydistill/captured.py`; the plain networks launch their kernels one by one, unless the variant
-says otherwise), and the peak of its allocator; single precision is IEEE there, TensorFloat-32,
-torch's default in convolutions, a variant of its own. The last columns are how far the loss is
-after the same updates, a check of the arithmetic alone (`benchmarks/precision.py` trains to an
-end), and, where nothing is compiled, what convolutions took of another step.
+(`raydistill/training/captured.py`; the plain networks launch their kernels one by one, unless the
+variant says otherwise), and the peak of its allocator; single precision is IEEE there,
+TensorFloat-32, torch's default in convolutions, a variant of its own. The last columns are how far
+the loss is after the same updates, a check of the arithmetic alone (`benchmarks/precision.py`
+trains to an end), and, where nothing is compiled, what convolutions took of another step.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from raydistill.captured import WARM_UP, CapturedStep
 from raydistill.data.images import load_images
 from raydistill.data.logit import dequantise, to_logit
+from raydistill.kernels.activations.api import NO_PADDING, Padding
+from raydistill.kernels.winograd import loops
+from raydistill.networks.pixelcnn import layers as layers
+from raydistill.networks.pixelcnn import network as network
 from raydistill.seeding import generator
-from raydistill.teachers import pixelcnn_layers as layers
-from raydistill.teachers import pixelcnn_network as network
-from raydistill.teachers.activations import NO_PADDING, Padding
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig
-from raydistill.winograd import loops
+from raydistill.training.captured import WARM_UP, CapturedStep
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "naive": {"plain": True},

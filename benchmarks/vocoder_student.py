@@ -38,14 +38,14 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from raydistill.objectives import (
+from raydistill.objectives.distillation import (
     Batch,
     ReverseKL,
     ReverseKLConfig,
     XReconstruction,
     XReconstructionConfig,
 )
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 from raydistill.students.export import PROGRAM, export_student
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig

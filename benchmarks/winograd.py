@@ -19,9 +19,9 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
+from raydistill.kernels.winograd import layer
+from raydistill.kernels.winograd.layer import Conv2d
 from raydistill.seeding import generator
-from raydistill.winograd import layer
-from raydistill.winograd.layer import Conv2d
 
 Shape = tuple[int, int, tuple[int, int], int]
 """Channels in and out, kernel, side of the output."""

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from raydistill.conditionals.configs import AnyConditionalConfig
 from raydistill.conditionals.gaussian import GaussianConditionalConfig
-from raydistill.shapes import image_shape
-from raydistill.standardise import Standardise
+from raydistill.config.shapes import image_shape
+from raydistill.networks.standardise import Standardise
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
 
 KIND: Final = "examples.causal_transformer:CausalTransformerConfig"

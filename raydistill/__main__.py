@@ -13,13 +13,15 @@ from typing import Annotated
 import torch
 import tyro
 
-from raydistill.config import ConfigError, parse_trial_json
+from raydistill.config.errors import ConfigError
 from raydistill.data.raw import DataError
-from raydistill.storage import Storage, StorageError
-from raydistill.store import Store
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage, StorageError
 from raydistill.tasks.assets import SamplesDivergedError
-from raydistill.training import Progress
-from raydistill.trial import TrialRun, run_trial
+from raydistill.tasks.registry import parse_trial_json
+from raydistill.training.job import Progress
+from raydistill.trials.book import TrialRun
+from raydistill.trials.run import run_trial
 
 
 @dataclass(frozen=True)

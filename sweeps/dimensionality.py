@@ -28,8 +28,8 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Axes, Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import GAUSSIAN_COLUMNS, OBJECTIVE_COLUMNS
-from raydistill.config import ConfigError
-from raydistill.presets import gaussian_preset, image_preset
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.presets import gaussian_preset, image_preset
 
 SIZE = "data.size"
 

@@ -16,7 +16,7 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import FRONT_COLUMNS
-from raydistill.presets import flow_like_teacher, image_preset
+from raydistill.tasks.presets import flow_like_teacher, image_preset
 
 KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
 SIZE, RATE = "data.size", "optimiser.learning_rate"

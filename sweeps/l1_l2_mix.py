@@ -17,7 +17,7 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import IMAGE_COLUMNS
-from raydistill.presets import image_preset
+from raydistill.tasks.presets import image_preset
 
 KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
 

@@ -21,10 +21,10 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import SWEEP_FILE, Question, SweepSettings
 from raydistill.cluster.sweep import SweepResult, main
 from raydistill.cluster.tables import GAUSSIAN_COLUMNS
-from raydistill.config import ConfigError
-from raydistill.presets import gaussian_preset
+from raydistill.config.errors import ConfigError
 from raydistill.record import Record
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
+from raydistill.tasks.presets import gaussian_preset
 
 RATE, KIND, DIMENSION = "optimiser.learning_rate", "objective.kind", "dimension"
 PAPER_RATE = 0.005

@@ -28,7 +28,7 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import OBJECTIVE_COLUMNS
-from raydistill.presets import image_preset
+from raydistill.tasks.presets import image_preset
 
 
 @dataclass(frozen=True)

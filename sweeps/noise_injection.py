@@ -16,8 +16,8 @@ import tyro
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import IMAGE_COLUMNS
-from raydistill.config import ConfigError
-from raydistill.presets import image_preset
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.presets import image_preset
 
 NOISE, L1 = "objective.noise_level", "objective.l1_weight"
 SCALES = "evaluation.prior_scales"

@@ -19,7 +19,7 @@ from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Question, SweepSettings
 from raydistill.cluster.sweep import main
 from raydistill.cluster.tables import VOCODER_COLUMNS
-from raydistill.presets import vocoder_preset
+from raydistill.tasks.presets import vocoder_preset
 
 KIND, L1, NOISE = "objective.kind", "objective.l1_weight", "objective.noise_level"
 ESTIMATOR, POWER, RATE = "objective.estimator", "power.weight", "optimiser.learning_rate"

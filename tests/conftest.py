@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 import torch
 
-from raydistill.config import parse_trial
 from raydistill.data.images import ImageData, load_images
-from raydistill.presets import image_preset
-from raydistill.storage import Storage
-from raydistill.store import Store
-from raydistill.tasks.image import ImageTask
-from raydistill.tasks.image_config import ImageTrial
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.image.task import ImageTask
+from raydistill.tasks.presets import image_preset
+from raydistill.tasks.registry import parse_trial
 from raydistill.teachers.pixelcnn import PixelCNNTeacher
 from tests.helpers import merge, tiny_teacher
-from tests.training_jobs import JOBS, Whole, run
+from tests.training.jobs import JOBS, Whole, run
 
 torch.set_num_threads(1)
 

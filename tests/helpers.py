@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raydistill.config import ConfigError, parse_trial
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.registry import parse_trial
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 
 Module = TypeVar("Module", bound=nn.Module)

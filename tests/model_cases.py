@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from raydistill.registry import resolve_student, resolve_teacher
 from raydistill.students.base import StudentConfig
+from raydistill.tasks.models import resolve_student, resolve_teacher
 from raydistill.teachers.base import TeacherConfig
 from tests.helpers import randomise
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from examples.causal_transformer import KIND, CausalTransformerConfig
-from raydistill.config import parse_trial
-from raydistill.store import Store
+from raydistill.store.assets import Store
+from raydistill.tasks.registry import parse_trial
 from tests.helpers import jacobian, lines_of, merge, normal, randomise
-from tests.trial_runs import RESNET, run
+from tests.trials.runs import RESNET, run
 
 SMALL = {"kind": KIND, "width": 16, "heads": 2, "layers": 2}
 

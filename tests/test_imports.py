@@ -25,7 +25,7 @@ print(json.dumps([names, loaded]))
 
 LIGHT = """
 import sys
-import raydistill.record, raydistill.storage, raydistill.config_base
+import raydistill.record, raydistill.store.storage, raydistill.config.base
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "ray")))
 """
 
@@ -41,10 +41,10 @@ def test_nothing_below_the_cluster_imports_ray() -> None:
     names, loaded = json.loads(said(WALK))
     assert loaded == []
     assert {
-        "raydistill.trial",
-        "raydistill.training",
-        "raydistill.tasks.image",
-        "raydistill.teachers.pixelcnn_cache",
+        "raydistill.trials.run",
+        "raydistill.training.loop",
+        "raydistill.tasks.image.task",
+        "raydistill.networks.pixelcnn.cache",
         "raydistill.metrics.images",
     } <= set(names)
 

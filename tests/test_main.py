@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raydistill.__main__ import RunSettings, main
-from raydistill.store import Store
+from raydistill.store.assets import Store
 from tests.helpers import merge
 
 

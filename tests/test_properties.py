@@ -16,12 +16,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from raydistill.registry import STUDENTS, TEACHERS, resolve_student, resolve_teacher
+from raydistill.networks.pixelcnn.image_map import raster_order
 from raydistill.students.base import FlowStudent, Student
 from raydistill.students.conditioned import ConditionedFlow
+from raydistill.tasks.models import STUDENTS, TEACHERS, resolve_student, resolve_teacher
 from raydistill.teachers.base import AutoregressiveTeacher, Teacher
 from raydistill.teachers.conditioned import ConditionedTeacher
-from raydistill.teachers.pixelcnn import raster_order
 from tests.helpers import jacobian, normal
 from tests.model_cases import (
     ALL,

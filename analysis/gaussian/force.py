@@ -22,7 +22,7 @@ from analysis.gaussian.drawing import (
     note,
 )
 from analysis.gaussian.study import MONTE_CARLO_DRAWS, Array, Study, groups
-from raydistill.theory import outward_fraction, outward_probability
+from raydistill.theory.propositions import outward_fraction, outward_probability
 
 EIGENVALUES = (4.0, 0.2)
 """Of the teacher that is drawn: long and narrow, like the paper's."""

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 
 from analysis.records import RecordSet, Skipped, TrialRecord, read_artefact
 from analysis.table import count_replicas, to_frame
-from raydistill.theory import outward_fraction
+from raydistill.theory.propositions import outward_fraction
 
 Array = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from raydistill.cluster.search import Point
 from raydistill.cluster.settings import Axes
-from raydistill.config import ConfigError
-from raydistill.presets import flow_like_teacher
-from raydistill.tasks.image_config import ImageTrial
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.presets import flow_like_teacher
 
 ObjectiveName = Literal["reverse_kl", "z_reconstruction", "x_reconstruction", "oracle"]
 StudentName = Literal["pixelcnn_flow", "resnet"]

@@ -16,10 +16,11 @@ import torch
 
 from raydistill.cluster.runtime import Cluster
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
-from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.tasks.assets import SamplesDivergedError
-from raydistill.training import Progress
-from raydistill.trial import shared_task
+from raydistill.tasks.registry import make_task, parse_trial_json
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.training.job import Progress
+from raydistill.trials.run import shared_task
 
 PERIOD = 15.0
 """Seconds between lines on how many parts are done."""
@@ -199,7 +200,8 @@ def _train(config_json: str, place: TrialPlace, say: Callable[[Progress | str], 
     config = parse_trial_json(config_json)
     several = place.resources.workers > 1
     with _warnings(say):
-        task = config.make_task(
+        task = make_task(
+            config,
             place.store,
             _device(),
             on_progress=say,

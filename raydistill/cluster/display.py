@@ -16,8 +16,8 @@ from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
 from raydistill.cluster.search import METRIC
-from raydistill.storage import Storage
-from raydistill.training import Progress
+from raydistill.store.storage import Storage
+from raydistill.training.job import Progress
 
 MAX_ROWS = 24
 PLAIN_PERIOD = 15.0

@@ -6,9 +6,10 @@ import itertools
 from typing import Any
 
 from raydistill.cluster.settings import Plan
-from raydistill.config import ConfigError, TrialConfig
-from raydistill.objectives import objective_class
-from raydistill.trial import shared_part
+from raydistill.config.errors import ConfigError
+from raydistill.objectives.distillation import objective_class
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.trials.run import shared_part
 
 
 def asset_configs(plan: Plan) -> tuple[TrialConfig, ...]:

@@ -15,10 +15,10 @@ from raydistill.cluster.display import axis_name, point_text, value_text
 from raydistill.cluster.front import Importance, importances, pareto_front
 from raydistill.cluster.runtime import Resources
 from raydistill.cluster.settings import Plan
-from raydistill.config import TrialConfig
 from raydistill.record import Record
-from raydistill.storage import Storage
-from raydistill.trial import read_record
+from raydistill.store.storage import Storage
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.trials.run import read_record
 
 
 def sweep_records(folder: Storage) -> tuple[Record, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from raydistill.config import ConfigError
+from raydistill.config.errors import ConfigError
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
 KNOCK_SECONDS = 5.0

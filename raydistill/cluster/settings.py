@@ -12,9 +12,10 @@ import optuna
 import tyro
 
 from raydistill.cluster.search import Point
-from raydistill.config import ConfigError, TrialConfig
-from raydistill.config_fields import assignment, axis, with_fields
-from raydistill.presets import Preset
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.presets import Preset
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.tasks.trial_fields import assignment, axis, with_fields
 
 SWEEP_FILE = "sweep.json"
 

@@ -36,12 +36,14 @@ from raydistill.cluster.settings import (
     settle,
 )
 from raydistill.cluster.train import MAX_FAILURES, TrialPlace, runner
-from raydistill.config import ConfigError, TrialConfig, parse_trial_json
+from raydistill.config.errors import ConfigError
 from raydistill.data.raw import DataError
 from raydistill.record import FILE_NAME, Record
-from raydistill.storage import Storage, StorageError
-from raydistill.store import Store
-from raydistill.trial import read_record
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage, StorageError
+from raydistill.tasks.registry import check_data, parse_trial_json
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.trials.run import read_record
 
 DRIVER_MEMORY = 300e6
 """Bytes that the waiting driver of a nested trial takes."""
@@ -130,7 +132,7 @@ def run_sweep(
     plan = make_plan(question, what)
     needed = asset_configs(plan)
     for data in {config.data_key: config for config in needed}.values():
-        data.check_data()  # an absent or damaged data set is refused here
+        check_data(data)  # an absent or damaged data set is refused here
     resources = Resources(settings.workers_per_trial, settings.gpus_per_worker)
     if plan.base.budget.batch_size % resources.workers:
         raise ConfigError(
@@ -238,7 +240,7 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
     base_json = base.to_json()
 
     def trial(values: dict[str, Any]) -> None:
-        from raydistill.config_fields import with_fields
+        from raydistill.tasks.trial_fields import with_fields
 
         config = with_fields(parse_trial_json(base_json), values["point"])
         run(config, values["trial"], place)

@@ -20,12 +20,14 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from raydistill.cluster.runtime import Resources
 from raydistill.cluster.search import search_names
-from raydistill.config import TrialConfig, parse_trial_json
 from raydistill.record import Record
-from raydistill.storage import Storage
-from raydistill.store import Store
-from raydistill.training import Progress, Workers
-from raydistill.trial import TrialRun, fail_trial, read_record, run_trial
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.registry import parse_trial_json, train_teacher
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.training.job import Progress, Workers
+from raydistill.trials.book import TrialRun
+from raydistill.trials.run import fail_trial, read_record, run_trial
 
 MAX_FAILURES = 3
 """Deaths of a trial's process (a lost spot node, an out-of-memory kill) that it survives."""
@@ -132,7 +134,8 @@ def _worker(settings: dict[str, Any]) -> None:
 def _teacher_worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     config = parse_trial_json(settings["config"])
-    config.train_teacher(
+    train_teacher(
+        config,
         get_device(),
         settings["work"],
         Workers(context.get_world_rank(), context.get_world_size()),

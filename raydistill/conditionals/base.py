@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from raydistill.conditionals.priors import NORMAL, Prior
-from raydistill.config_base import FrozenConfig
+from raydistill.config.base import FrozenConfig
 
 
 @dataclass(frozen=True)

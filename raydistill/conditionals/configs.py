@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Annotated
 
 from pydantic import Field
 
-from raydistill.conditionals import base, categorical, gaussian, inversion, logistic, priors
 from raydistill.conditionals.categorical import CategoricalConfig
 from raydistill.conditionals.gaussian import GaussianConditionalConfig
 from raydistill.conditionals.logistic import LogisticMixtureConfig, SigmoidalFlowConfig
@@ -19,6 +17,3 @@ AnyConditionalConfig = Annotated[
 """A configuration of a conditional, told apart by `kind`."""
 
 KINDS = ("gaussian", "logistic_mixture", "sigmoidal_flow", "categorical")
-
-SOURCES: tuple[ModuleType, ...] = (base, priors, inversion, gaussian, logistic, categorical)
-"""The modules whose code a conditional depends on; part of a teacher's content hash."""

@@ -12,15 +12,16 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 import raydistill.data.world
-from raydistill.config_base import FrozenConfig
+from raydistill.config.base import FrozenConfig
 from raydistill.data.raw import DataError
 from raydistill.data.speech_features import Spoken, analyse_all
 from raydistill.data.speech_files import DroppedError, read_recording
 from raydistill.data.speech_sets import SPEECH_SETS, Dropped, Recording, find_recordings
 from raydistill.data.speech_splits import Splits, split_all, split_some
 from raydistill.data.world import FRAME_MS, feature_count, hop_of
-from raydistill.storage import Storage
-from raydistill.store import Store, code_version
+from raydistill.store.assets import Store
+from raydistill.store.code import code_version
+from raydistill.store.storage import Storage
 
 SHOWN = 5
 """Reasons, and names, that a summary lists."""

@@ -16,7 +16,8 @@ from torch import Tensor
 import raydistill.data.world
 from raydistill.data.speech_sets import Recording
 from raydistill.data.world import Array, analyse
-from raydistill.store import Built, Store, code_version
+from raydistill.store.assets import Built, Store
+from raydistill.store.code import code_version
 
 BUCKETS = 64
 """Recordings are kept in so many assets, so that one that is new or changed costs little."""

@@ -26,7 +26,7 @@ from raydistill.metrics.audio import AudioError, audio_metrics, reference_of
 from raydistill.metrics.distributions import Array
 from raydistill.metrics.known_sounds import FEWEST
 from raydistill.metrics.ordering import KINDS, Calibration, calibration_of
-from raydistill.storage import Storage, StorageError
+from raydistill.store.storage import Storage, StorageError
 
 SHORTEST_SECONDS = 1.0
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from raydistill.config_base import FrozenConfig
+from raydistill.config.base import FrozenConfig
 from raydistill.data.images import ImageData
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from raydistill.conditionals import LOG_TWO_PI
-from raydistill.gaussians import (
+from raydistill.theory.gaussians import (
     Gaussian,
     bures_wasserstein,
     kl_of_spectrum,

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from raydistill.config_base import FrozenConfig
-from raydistill.gaussians import Gaussian
+from raydistill.config.base import FrozenConfig
+from raydistill.theory.gaussians import Gaussian
 
 
 class Student(nn.Module, ABC):

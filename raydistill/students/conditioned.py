@@ -7,7 +7,7 @@ from abc import abstractmethod
 from torch import Tensor
 
 from raydistill.conditionals.priors import NORMAL
-from raydistill.shapes import check_conditioning, mean_conditioning
+from raydistill.config.shapes import check_conditioning, mean_conditioning
 from raydistill.students.base import FlowStudent, Pushforward, Steps
 
 

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 
 WEIGHTS, CONFIG, PROGRAM = "student.safetensors", "student.json", "student.pt2"

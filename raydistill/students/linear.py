@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from raydistill.conditionals import LOG_TWO_PI
-from raydistill.gaussians import Gaussian
+from raydistill.config.shapes import vector_length
 from raydistill.seeding import generator
-from raydistill.shapes import vector_length
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
-from raydistill.teachers.gaussian import apply
+from raydistill.theory.gaussians import Gaussian, apply
 
 Structure = Literal["full", "lower_triangular"]
 

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from raydistill.conditionals import GaussianConditional
-from raydistill.shapes import image_shape
-from raydistill.standardise import Standardise
+from raydistill.config.shapes import image_shape
+from raydistill.networks.pixelcnn.image_map import AutoregressiveImageMap, require_divisible
+from raydistill.networks.standardise import Standardise
 from raydistill.students.base import FlowStudent, Pushforward, StudentConfig
 from raydistill.students.score import triangular_score
-from raydistill.teachers.pixelcnn import AutoregressiveImageMap, require_divisible
 
 
 class PixelCNNFlowConfig(StudentConfig):

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from raydistill.shapes import image_shape
-from raydistill.standardise import Standardise
+from raydistill.config.shapes import image_shape
+from raydistill.kernels.winograd.layer import Conv2d
+from raydistill.networks.standardise import Standardise
 from raydistill.students.base import Student, StudentConfig
-from raydistill.winograd.layer import Conv2d
 
 
 class ResNetConfig(StudentConfig):

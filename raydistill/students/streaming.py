@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from raydistill.kernels.wavenet.run import check_chunk
 from raydistill.students.wavenet_flow import WaveNetFlow
-from raydistill.students.wavenet_kernel import WaveNetKernel, check_chunk
 
 
 class Streamer:
@@ -27,7 +27,7 @@ class Streamer:
         weight = next(student.parameters())
         self._kernel, self._states = None, student.start(batch)
         if weight.device.type == "cpu":
-            self._kernel = WaveNetKernel(student, batch, weight.dtype)
+            self._kernel = student.kernel(batch, weight.dtype)
 
     @torch.inference_mode()
     def push(self, z: Tensor, conditioning: Tensor) -> Tensor:

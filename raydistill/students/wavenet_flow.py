@@ -19,11 +19,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from raydistill.shapes import sequence_length
+from raydistill.config.shapes import sequence_length
+from raydistill.kernels.activations.api import gated_residual
+from raydistill.kernels.wavenet.run import (
+    FlowSizes,
+    FlowWeights,
+    LayerWeights,
+    Projection,
+    WaveNetKernel,
+)
 from raydistill.students.base import Steps, StudentConfig
 from raydistill.students.conditioned import ConditionedFlow
-from raydistill.students.wavenet_kernel import WaveNetKernel
-from raydistill.teachers.activations import gated_residual
 
 
 class WaveNetFlowConfig(StudentConfig):
@@ -165,6 +171,17 @@ class WaveNet(nn.Module):
         log_scale = self.bound * torch.tanh(params[:, 1, 0] / self.bound)
         return FlowParams(params[:, 0, 0], log_scale, FlowState(u[:, -1:], tuple(kept)))
 
+    def weights(self) -> FlowWeights:
+        """Its weights as the compiled loop takes them."""
+        layers = tuple(
+            LayerWeights(layer.conv.weight, _bias(layer.conv), layer.condition.weight)
+            for layer in self.gated
+        )
+        enter, inner, head = (
+            Projection(conv.weight, _bias(conv)) for conv in (self.enter, self.inner, self.head)
+        )
+        return FlowWeights(enter, layers, inner, head)
+
     @property
     def gated(self) -> list[GatedConv]:
         """Its gated convolutions."""
@@ -218,10 +235,33 @@ class WaveNetFlow(ConditionedFlow):
     @torch.no_grad()
     def inverse_given(self, x: Tensor, conditioning: Tensor) -> Tensor:
         """Flow by flow, one sample after another, in a compiled loop on the CPU."""
-        kernel = WaveNetKernel(self, len(x), x.dtype)
-        return kernel.inverse((x - self.centre) / self.spread, conditioning)
+        return self.kernel(len(x), x.dtype).inverse((x - self.centre) / self.spread, conditioning)
+
+    def kernel(self, batch: int, dtype: torch.dtype) -> WaveNetKernel:
+        """The compiled loop over samples with the weights that the flows have now.
+
+        Args:
+            batch: streams side by side.
+            dtype: of the samples.
+        """
+        config = self.config
+        sizes = FlowSizes(
+            config.flows,
+            config.layers,
+            config.kernel,
+            config.channels,
+            config.dilations,
+            config.hop,
+            config.max_log_scale,
+        )
+        return WaveNetKernel(sizes, [flow.weights() for flow in self.wavenets], batch, dtype)
 
     @property
     def wavenets(self) -> list[WaveNet]:
         """The networks of the flows."""
         return list(self.flows)  # type: ignore[arg-type]
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias

@@ -1,1 +1,4 @@
-"""What a task is: data, teacher, student, evaluation. A new task is a file and a line here."""
+"""What a task is: data, teacher, student, evaluation.
+
+A new task is a package and a line of the registry.
+"""

@@ -1,21 +1,58 @@
-"""What a task is, to the training loop and to Ray; `config.TASKS` lists them."""
+"""What a task is, to the training loop and to Ray; `tasks.registry.TASKS` lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from raydistill.config import TrialConfig
+from raydistill.media.sounds import Sound
 from raydistill.record import Measured
-from raydistill.sounds import Sound
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
 from raydistill.students.base import Student
+from raydistill.tasks.trial_config import TrialConfig
 from raydistill.teachers.base import Teacher
+from raydistill.training.job import Progress, Workers
 
 
 class Task(Protocol):
     """Data, teacher, pairs and evaluation, shared by the trials of a sweep on one device."""
+
+    @classmethod
+    def create(
+        cls,
+        config: Any,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        train_elsewhere: Callable[[Storage], None] | None = None,
+    ) -> Task:
+        """The task of a configuration; the arguments are those of `registry.make_task`."""
+        ...
+
+    @classmethod
+    def check_data(cls, config: Any) -> None:
+        """Raise DataError if the data set of a configuration is absent or damaged."""
+        ...
+
+    @classmethod
+    def train_teacher(
+        cls,
+        config: Any,
+        device: torch.device,
+        work: Storage,
+        workers: Workers,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Train the teacher as one of several workers; its checkpoint is left in `work`.
+
+        Raises:
+            NotImplementedError: its teachers are not trained, or by one process only.
+        """
+        ...
 
     @property
     def teacher(self) -> Teacher:

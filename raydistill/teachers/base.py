@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar
 
 import torch
@@ -14,8 +12,8 @@ from torch import Tensor, nn
 from raydistill.conditionals import Conditional
 from raydistill.conditionals.base import Noise
 from raydistill.conditionals.priors import NORMAL
-from raydistill.config_base import FrozenConfig
-from raydistill.gaussians import Gaussian
+from raydistill.config.base import FrozenConfig
+from raydistill.theory.gaussians import Gaussian
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,14 @@ class TeacherConfig(FrozenConfig, ABC):
     Attributes:
         gaussian_steps: whether what it builds has Gaussian conditionals and implements `steps`.
         is_gaussian: whether what it builds has a `gaussian`.
+        decoding_only: modules and packages that decoding alone uses. A change of their code makes
+            other samples, but no other weights: the teacher is not trained again.
     """
 
     kind: str
     gaussian_steps: ClassVar[bool] = False
     is_gaussian: ClassVar[bool] = False
+    decoding_only: ClassVar[tuple[str, ...]] = ()
 
     @property
     def normal_prior(self) -> bool:
@@ -57,10 +58,6 @@ class TeacherConfig(FrozenConfig, ABC):
         self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> Teacher:
         """The untrained teacher for data of this shape, mean and standard deviation."""
-
-    def sources(self) -> tuple[ModuleType, ...]:
-        """The modules whose code a trained teacher depends on; part of its content hash."""
-        return (sys.modules[type(self).__module__],)
 
 
 # A part of Jacobi's tolerance. What is frozen no longer gains from the sweeps to come, and an error
@@ -137,10 +134,6 @@ class Teacher(nn.Module, ABC):
     def normal_codes(self, z: Tensor) -> Tensor:
         """Codes as normal scores: z itself where the prior is N(0, I)."""
         return z
-
-    def decoding_sources(self) -> tuple[ModuleType, ...]:
-        """The modules whose code its stored samples depend on, beside what its weights do."""
-        return (sys.modules[Teacher.__module__],)
 
     def gaussian(self) -> Gaussian | None:
         """The Gaussian, or stack of them, that p_T is; None for a teacher that is none."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from raydistill.conditionals import Conditional
 from raydistill.conditionals.base import Noise
-from raydistill.shapes import check_conditioning, mean_conditioning
+from raydistill.config.shapes import check_conditioning, mean_conditioning
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding
 
 

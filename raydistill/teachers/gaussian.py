@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import ModuleType
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from raydistill import gaussians
 from raydistill.conditionals import LOG_TWO_PI
-from raydistill.gaussians import Gaussian
+from raydistill.config.shapes import vector_length
 from raydistill.seeding import generator
-from raydistill.shapes import vector_length
 from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
+from raydistill.theory.gaussians import Gaussian, apply
 
 FIELD = "teacher"
 
@@ -114,9 +112,6 @@ class GaussianTeacherConfig(TeacherConfig):
             factor = cholesky(factor @ factor.mT)
         return Gaussian(torch.full((dimension,), self.mean, dtype=torch.float64), factor)
 
-    def sources(self) -> tuple[ModuleType, ...]:
-        return (*super().sources(), gaussians)
-
     def _factor(self, dimension: int, random: torch.Generator) -> Tensor:
         if self.covariance is not None:
             return cholesky(torch.tensor(_rectangular(self.covariance), dtype=torch.float64))
@@ -207,12 +202,6 @@ class GaussianTeacher(Teacher):
 
     def gaussian(self) -> Gaussian:
         return Gaussian(self.mean, self.factor)
-
-
-def apply(matrix: Tensor, x: Tensor) -> Tensor:
-    """Each of a stack of matrices (..., T, T) to its own vectors (B, ..., T)."""
-    moved: Tensor = x.movedim(0, -2) @ matrix.mT
-    return moved.movedim(-2, 0)
 
 
 def invert(factor: Tensor) -> Tensor:

@@ -9,9 +9,7 @@ samples.
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar, Literal
 
 import torch
@@ -20,9 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from raydistill.conditionals import GaussianConditional
-from raydistill.shapes import sequence_length
-from raydistill.teachers import samplernn_kernel
-from raydistill.teachers.base import Teacher, TeacherConfig
+from raydistill.config.shapes import sequence_length
+from raydistill.kernels.samplernn import decode as samplernn_kernel
+from raydistill.teachers.base import TeacherConfig
 from raydistill.teachers.conditioned import ConditionedTeacher
 
 
@@ -40,6 +38,7 @@ class SampleRNNConfig(TeacherConfig):
 
     kind: Literal["samplernn"] = "samplernn"
     gaussian_steps: ClassVar[bool] = True
+    decoding_only: ClassVar[tuple[str, ...]] = ("raydistill.kernels.samplernn",)
     frame_sizes: tuple[int, int] = (40, 8)
     hidden: int = Field(default=128, ge=1, le=4096)
     width: int = Field(default=64, ge=1, le=4096)
@@ -63,9 +62,6 @@ class SampleRNNConfig(TeacherConfig):
         self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> SampleRNN:
         return SampleRNN(self, event_shape, centre=centre, spread=spread)
-
-    def sources(self) -> tuple[ModuleType, ...]:
-        return (sys.modules[__name__],)
 
 
 @dataclass(frozen=True)
@@ -190,8 +186,16 @@ class SampleRNN(ConditionedTeacher):
     @torch.no_grad()
     def decode_given(self, z: Tensor, conditioning: Tensor) -> Tensor:
         """A compiled loop over samples on the CPU, wherever z is."""
-        x = samplernn_kernel.decode(self, z, conditioning)
+        x = samplernn_kernel.decode(
+            samplernn_kernel.SampleRNNSizes(
+                self.config.frame_sizes,
+                self.config.hidden,
+                self.config.hop,
+                self.config.min_log_scale,
+                self.config.max_log_scale,
+            ),
+            dict(self.named_parameters()),
+            z,
+            conditioning,
+        )
         return self.centre + self.spread * x
-
-    def decoding_sources(self) -> tuple[ModuleType, ...]:
-        return (sys.modules[Teacher.__module__], samplernn_kernel)

@@ -11,11 +11,12 @@ import numpy as np
 
 from analysis.gaussian.study import Study, read_study
 from analysis.records import RecordSet, Sweep, TrialRecord
-from raydistill.config import parse_trial
 from raydistill.record import Evaluation, Record, Spent
-from raydistill.storage import Storage
-from raydistill.store import Store
-from raydistill.trial import TrialRun, run_trial
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.registry import parse_trial
+from raydistill.trials.book import TrialRun
+from raydistill.trials.run import run_trial
 
 NOWHERE = Storage("/nowhere")
 SEEDS = 20

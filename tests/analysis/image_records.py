@@ -11,7 +11,7 @@ from analysis.image.claims import judge
 from analysis.records import Sweep, TrialRecord
 from analysis.table import to_frame
 from raydistill.record import Evaluation, Record, Spent
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 
 NOWHERE = Storage("/nowhere")
 SEEDS = (0, 1, 2)

@@ -15,7 +15,7 @@ from analysis.image.claims import judge
 from analysis.records import Sweep, TrialRecord
 from analysis.table import to_frame
 from raydistill.record import Evaluation, Record, Spent
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 
 NOISE_LEVELS = (0.0, 0.5)
 L1_WEIGHTS = (0.0, 0.5, 1.0)

@@ -16,7 +16,7 @@ from analysis.export import ExportSettings, export
 from analysis.gaussian.figures import named_charts
 from analysis.gaussian.study import read_study
 from analysis.records import load_records
-from raydistill.theory import outward_probability
+from raydistill.theory.propositions import outward_probability
 from tests.analysis.gaussian_records import config, run, study_of, trial
 from tests.analysis.test_report import page_of
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from raydistill.config import parse_trial
-from raydistill.storage import Storage
-from raydistill.store import Store
-from raydistill.trial import TrialRun, run_trial
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.registry import parse_trial
+from raydistill.trials.book import TrialRun
+from raydistill.trials.run import run_trial
 from tests.helpers import merge
 
 ROOT = Path(__file__).resolve().parents[2]

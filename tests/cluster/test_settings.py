@@ -9,9 +9,9 @@ import pytest
 from raydistill.cluster.arms import OBJECTIVES
 from raydistill.cluster.needs import asset_configs
 from raydistill.cluster.settings import make_plan, saved_settings, settle
-from raydistill.config import ConfigError
-from raydistill.config_fields import with_fields
-from raydistill.tasks.image_config import ImageTrial
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.trial_fields import with_fields
 from tests.cluster.scripts import load_script
 
 noise_injection = load_script()

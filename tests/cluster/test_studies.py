@@ -13,9 +13,9 @@ import ray
 
 from raydistill.cluster.search import open_study
 from raydistill.cluster.settings import make_plan, settle
-from raydistill.config import ConfigError
-from raydistill.config_fields import with_fields
-from raydistill.presets import gaussian_preset
+from raydistill.config.errors import ConfigError
+from raydistill.tasks.presets import gaussian_preset
+from raydistill.tasks.trial_fields import with_fields
 from tests.cluster.scripts import (
     ROOT,
     load_script,

@@ -18,7 +18,7 @@ from torchaudio.datasets import LJSPEECH
 from raydistill.data import speech_sets
 from raydistill.data.raw import DataError
 from raydistill.data.speech import SpeechConfig, SpeechData, Utterance
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 from tests.voices import SPLITS as VOICES
 from tests.voices import sentence, write_voices
 
@@ -246,7 +246,7 @@ def test_seconds_keeps_a_part_of_the_same_splits(voices: Path, loaded: SpeechDat
 LOAD = """
 import sys
 from raydistill.data.speech import SpeechConfig
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 
 SpeechConfig(name="folder", root=sys.argv[1]).load(
     Storage.open(sys.argv[2]), lambda done, total: print(done, total, flush=True)

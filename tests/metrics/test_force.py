@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from raydistill.gaussians import radial_force as closed_form
-from raydistill.gaussians import relative
 from raydistill.metrics.force import force_summary, radial_force
 from raydistill.students.linear import LinearStudent
 from raydistill.teachers.gaussian import GaussianTeacher
+from raydistill.theory.gaussians import radial_force as closed_form
+from raydistill.theory.gaussians import relative
 from tests.helpers import normal
 
 T = 5

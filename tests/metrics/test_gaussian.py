@@ -9,7 +9,6 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from raydistill.gaussians import Gaussian, bures_wasserstein, kl_divergence
 from raydistill.metrics.distributions import ks_statistic as ks_by_scipy
 from raydistill.metrics.gaussian import (
     closed_form_metrics,
@@ -19,6 +18,7 @@ from raydistill.metrics.gaussian import (
     sample_metrics,
     wasserstein,
 )
+from raydistill.theory.gaussians import Gaussian, bures_wasserstein, kl_divergence
 from tests.helpers import normal
 
 T, K = 8, 3

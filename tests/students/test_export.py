@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from raydistill.storage import Storage
+from raydistill.store.storage import Storage
 from raydistill.students.export import PROGRAM, export_student, load_student
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from raydistill.objectives import Batch, ReverseKL, ReverseKLConfig
+from raydistill.kernels.vectors import TILE_ROWS
+from raydistill.objectives.distillation import Batch, ReverseKL, ReverseKLConfig
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 from raydistill.teachers.samplernn import SampleRNNConfig
-from raydistill.vectors import TILE_ROWS
 
 FRAMES, HOP, FEATURES = 4, 6, 3
 LONG = 31

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from raydistill.students.base import Student
-from raydistill.tasks.image import ImageTask
+from raydistill.tasks.image.task import ImageTask
 
 
 class TeacherInverse(Student):

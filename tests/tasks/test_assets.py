@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from raydistill.config import parse_trial
-from raydistill.presets import image_preset
 from raydistill.seeding import generator
-from raydistill.store import Store
+from raydistill.store.assets import Store
 from raydistill.tasks.assets import SamplesDivergedError, require_finite
-from raydistill.tasks.image import ImageTask
-from raydistill.tasks.image_config import ImageTrial
-from raydistill.tasks.image_pairs import Shard, build_shard, is_stored
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.image.pairs import Shard, build_shard, is_stored
+from raydistill.tasks.image.task import ImageTask
+from raydistill.tasks.presets import image_preset
+from raydistill.tasks.registry import parse_trial
 
 
 def test_draws_that_are_not_finite_are_refused_with_teacher_count_and_remedy() -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from raydistill.data.images import ImageData
-from raydistill.storage import Storage
-from raydistill.tasks.image_assets import train_teacher
-from raydistill.tasks.image_config import TeacherTraining
+from raydistill.store.storage import Storage
+from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.teacher import train_teacher
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig
-from raydistill.training import Progress
+from raydistill.training.job import Progress
 from tests.helpers import normal
 
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from raydistill.data.images import ImageData, load_images
-from raydistill.presets import image_preset
-from raydistill.storage import Storage
-from raydistill.tasks.image_assets import train_teacher
-from raydistill.tasks.image_config import TeacherTraining
-from raydistill.training import Progress
+from raydistill.store.storage import Storage
+from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.teacher import train_teacher
+from raydistill.tasks.presets import image_preset
+from raydistill.training.job import Progress
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""The ground that every configuration stands on: frozen nodes, optimiser, shapes, errors."""

@@ -1,0 +1,1 @@
+"""Compiled loops behind small functions of arrays and sizes; they know no model."""

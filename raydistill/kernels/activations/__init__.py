@@ -1,0 +1,1 @@
+"""Concat-ELU and gates, forward and backward, as one pass over memory."""

@@ -1,0 +1,1 @@
+"""Incremental decoding of PixelCNN++ as one compiled loop over an arena of numbers."""

@@ -1,0 +1,1 @@
+"""Decoding of SampleRNN as one compiled loop over samples."""

@@ -1,0 +1,1 @@
+"""Parts that teachers and students share, so that neither imports the other."""

@@ -1,0 +1,1 @@
+"""The PixelCNN++ network: layers, whole network, incremental decoding."""

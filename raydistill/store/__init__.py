@@ -1,0 +1,1 @@
+"""Where things are kept: folders and buckets, and assets found by what made them."""

@@ -1,0 +1,140 @@
+"""Sets of pairs (x, z) with z = T(x), in shards that are built apart and kept by content hash.
+
+A shard is a function of the teacher and of its own number, whatever the size of the set: a larger
+set finds the shards of a smaller one, an interrupted build goes on at the first shard that is
+missing, and processes share the work.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from raydistill.data.images import ImageData
+from raydistill.metrics.likelihood import logits_of
+from raydistill.metrics.norms import RADII, at_radii
+from raydistill.seeding import generator
+from raydistill.store.assets import Asset, Built, Store
+from raydistill.store.code import code_version, module_of
+from raydistill.tasks.assets import TeacherAsset, require_finite, with_threads
+from raydistill.tasks.image.teacher import encode
+
+SHARD = 1000
+"""Prior draws of one shard."""
+
+NORM_SHARD = 20
+"""Prior draws of one shard of norms, each decoded at every radius."""
+
+Kind = Literal["data", "oracle", "evaluation", "norms"]
+"""The training split's codes; prior draws to train on; others, never the same, to judge by; and
+others still, each at every norm of Figure 5."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a set of pairs.
+
+    Attributes:
+        kind: which set.
+        index: its number: of a dequantisation of the training split, or of so many prior draws.
+    """
+
+    kind: Kind
+    index: int
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs (x, z) with z = T(x).
+
+    Attributes:
+        x, z: (N, C, H, W).
+        log_prob: log p_T(x) in nats, (N,).
+    """
+
+    x: Tensor
+    z: Tensor
+    log_prob: Tensor
+
+
+def shards_of(kind: Kind, count: int) -> tuple[Shard, ...]:
+    """The shards of a set: `count` dequantisations of the data, or `count` prior draws."""
+    size = {"data": 1, "norms": NORM_SHARD}.get(kind, SHARD)
+    return tuple(Shard(kind, index) for index in range(math.ceil(count / size)))
+
+
+def recipe_of(shard: Shard, teacher: TeacherAsset) -> dict[str, Any]:
+    """Everything that a shard is a function of."""
+    recipe: dict[str, Any] = {"teacher": teacher.key, "kind": shard.kind, "shard": shard.index}
+    if shard.kind == "data":
+        return recipe
+    recipe["code"] = code_version(module_of(teacher.teacher))
+    if shard.kind == "norms":
+        return recipe | {"size": NORM_SHARD, "radii": list(RADII)}
+    return recipe | {"size": SHARD}
+
+
+def is_stored(shard: Shard, teacher: TeacherAsset, store: Store) -> bool:
+    """Whether the store has a shard, whole."""
+    return store.find("pairs", recipe_of(shard, teacher)) is not None
+
+
+def build_shard(
+    shard: Shard, teacher: TeacherAsset, data: ImageData, store: Store, device: torch.device
+) -> Asset:
+    """A shard from the store, built first if it is not there.
+
+    Raises:
+        SamplesDivergedError: draws of the teacher, or their log p_T, are not finite.
+    """
+
+    # One thread, whoever builds it: the last bits of a sum are a function of their number.
+    @with_threads(1)
+    def build(work: object) -> Built:
+        if shard.kind == "data":
+            # Codes do not depend on the student: encoding once spares every trial a teacher pass.
+            x = logits_of(data.train, data.levels, device, "pairs", shard.index)
+            codes = encode(teacher.teacher, x)
+            return Built({"x": x, "z": codes.z, "log_prob": codes.log_prob}, {})
+        random = generator(device, shard.kind, shard.index)
+        if shard.kind == "norms":
+            z = at_radii(teacher.teacher.sample_prior(NORM_SHARD, random)).flatten(0, 1)
+        else:
+            z = teacher.teacher.sample_prior(SHARD, random)
+        x = teacher.teacher.decode(z)
+        require_finite(x, teacher.key)
+        log_prob = encode(teacher.teacher, x).log_prob
+        require_finite(log_prob, teacher.key)
+        return Built({"x": x, "z": z, "log_prob": log_prob}, {})
+
+    return store.get_or_build("pairs", recipe_of(shard, teacher), build)
+
+
+def get_pairs(
+    kind: Kind,
+    count: int,
+    teacher: TeacherAsset,
+    data: ImageData,
+    store: Store,
+    device: torch.device,
+) -> Pairs:
+    """A whole set on a device, what is missing of it built here.
+
+    Args:
+        kind, count: see `shards_of`; of prior draws exactly `count` are returned, of norms each
+            at all radii, one draw's after another's.
+        teacher, data, store, device: as for `build_shard`.
+    """
+    found = [
+        build_shard(shard, teacher, data, store, device).tensors for shard in shards_of(kind, count)
+    ]
+    wanted = {"data": None, "norms": count * len(RADII)}.get(kind, count)
+    x, z, log_prob = (
+        torch.cat([tensors[name] for tensors in found])[:wanted].to(device)
+        for name in ("x", "z", "log_prob")
+    )
+    return Pairs(x, z, log_prob)

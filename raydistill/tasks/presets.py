@@ -1,0 +1,219 @@
+"""Three sizes of every task: same code, other numbers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from raydistill.config.errors import ConfigError
+from raydistill.data.images import DATA_SETS, has_classes
+from raydistill.tasks.gaussian.config import GaussianTrial
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.registry import parse_trial
+from raydistill.tasks.vocoder.config import VocoderTrial
+from raydistill.teachers.pixelcnn import PixelCNNConfig
+
+Preset = Literal["smoke", "small", "paper"]
+
+Values = dict[str, Any]
+
+BOUNDED = {"kind": "gaussian", "max_log_scale": 1.0}
+"""Without a bound on its scale a colour teacher of this size now and then feeds its own far-off
+values back until they overflow; docs/teachers.md has the measurement, and what the bound costs."""
+
+
+def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
+    """The image task's base trial at one of three sizes.
+
+    Args:
+        preset: smoke (seconds, digits), small (minutes on a laptop, MNIST sample at 14x14) or
+            paper (section 4.1.2's numbers, for a GPU).
+        dataset: None takes the preset's own.
+
+    Raises:
+        ConfigError: the data set is unknown.
+    """
+    builders = {"smoke": _smoke, "small": _small, "paper": _paper}
+    values = builders[preset](dataset)
+    if not has_classes(values["data"]["name"]):
+        values["evaluation"] = values.get("evaluation", {}) | {"classifier": None}
+    source = DATA_SETS.get(values["data"]["name"])
+    if preset != "paper" and source is not None and source.channels > 1:
+        model = {"kind": "pixelcnn"} | values["teacher"].get("model", {})
+        values["teacher"]["model"] = model | {"conditional": BOUNDED}
+    trial = parse_trial({"task": "image", **values})
+    assert isinstance(trial, ImageTrial)
+    return trial
+
+
+def flow_like_teacher(trial: ImageTrial) -> Values:
+    """Dotted fields that make the student a flow of the teacher's architecture and size.
+
+    Section 4.1.2's student; of a teacher that is no PixelCNN++, one of the default size.
+    """
+    fields: Values = {"student.kind": "pixelcnn_flow"}
+    model = trial.teacher.model
+    if isinstance(model, PixelCNNConfig):
+        sizes = ("channels", "blocks", "stages")
+        fields |= {f"student.{name}": getattr(model, name) for name in sizes}
+    return fields
+
+
+def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:
+    """The Gaussian study's base trial; `small` and `paper` are both the paper's settings.
+
+    Args:
+        preset: smoke has few updates and samples.
+        dataset: must be None; teachers are drawn.
+
+    Raises:
+        ConfigError: a data set is named.
+    """
+    if dataset is not None:
+        raise ConfigError(
+            f"dataset: {dataset!r} has no meaning for the gaussian task, whose teachers are drawn; "
+            "leave it out"
+        )
+    values: Values = {"task": "gaussian"}
+    if preset == "smoke":
+        values |= {
+            "dimension": 4,
+            "budget": {"updates": 1000, "evaluate_every": 250, "checkpoint_every": 500},
+            "evaluation": {"samples": 200},
+        }
+    trial = parse_trial(values)
+    assert isinstance(trial, GaussianTrial)
+    return trial
+
+
+def vocoder_preset(preset: Preset, dataset: str | None) -> VocoderTrial:
+    """The vocoder task's base trial at one of three sizes.
+
+    Args:
+        preset: smoke (a minute of speech, small models), small (a laptop) or paper (section
+            4.1.4, whose sizes are those of the systems that it builds on, for a GPU).
+        dataset: a name in `raydistill.data.speech.SPEECH_SETS`, or the path of a folder of mono
+            WAV or FLAC files; None takes the preset's own.
+
+    Raises:
+        ConfigError: the data set is unknown.
+    """
+    data: Values = {}
+    if dataset is not None:
+        folder = "/" in dataset or dataset.startswith(".")
+        data = {"name": "folder", "root": dataset} if folder else {"name": dataset}
+    values: Values = {"task": "vocoder", "data": data}
+    if preset == "smoke":
+        budget = {"updates": 30, "evaluate_every": 15, "checkpoint_every": 10}
+        values |= {
+            "data": data | {"seconds": 60.0},
+            "teacher": {
+                "model": {"kind": "samplernn", "hidden": 32},
+                "budget": budget | {"batch_size": 8},
+                "threads": 1,
+            },
+            "student": {"kind": "wavenet_flow", "flows": 2, "channels": 8, "layers": 3},
+            "budget": budget | {"batch_size": 4},
+            "pairs": {"data_copies": 1},
+            "evaluation": {"sentences": 4, "validation_sentences": 2, "seconds": 1.5},
+        }
+    if preset == "paper":
+        values |= {
+            "teacher": {
+                "model": {"kind": "samplernn", "hidden": 1024},
+                "optimiser": {"learning_rate": 1e-3, "warmup": 500},
+                "budget": {
+                    "updates": 100_000,
+                    "batch_size": 32,
+                    "evaluate_every": 5_000,
+                    "checkpoint_every": 1_000,
+                },
+            },
+            "student": {"kind": "wavenet_flow", "channels": 64, "layers": 6},
+            "optimiser": {"learning_rate": 1e-3, "warmup": 1_000},
+            "budget": {
+                "updates": 200_000,
+                "batch_size": 8,
+                "evaluate_every": 10_000,
+                "checkpoint_every": 1_000,
+            },
+            "window": 8_000,
+            "context": 2_000,
+            "pairs": {"data_copies": 8, "oracle_copies": 4},
+            "evaluation": {"sentences": 100, "validation_sentences": 20, "seconds": 10.0},
+        }
+    trial = parse_trial(values)
+    assert isinstance(trial, VocoderTrial)
+    return trial
+
+
+def _smoke(dataset: str | None) -> Values:
+    return {
+        "data": {"name": dataset or "digits", "size": 8},
+        "teacher": {
+            "model": {"kind": "pixelcnn", "channels": 8, "blocks": 1, "stages": 2},
+            "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
+            "threads": 1,
+        },
+        "student": {"kind": "resnet", "channels": 16, "blocks": 2, "patch": 2},
+        "budget": {"updates": 60, "evaluate_every": 30, "checkpoint_every": 20},
+        "pairs": {"data_copies": 2, "oracle_count": 500},
+        "evaluation": {
+            "samples": 200,
+            "draws": 2,
+            "classifier": {"width": 8, "updates": 100},
+            "norm_draws": 20,
+        },
+    }
+
+
+def _small(dataset: str | None) -> Values:
+    name = dataset or "mnist-sample"
+    if name == "digits":
+        return {
+            "data": {"name": name, "size": 8},
+            "teacher": {"budget": {"updates": 1200, "evaluate_every": 300}},
+            "student": {"kind": "resnet", "channels": 32, "blocks": 4, "patch": 1},
+            "budget": {"updates": 1600, "evaluate_every": 400},
+        }
+    return {
+        "data": {"name": name, "size": 14},
+        "teacher": {"budget": {"updates": 900, "evaluate_every": 300}},
+        "student": {"kind": "resnet", "channels": 32, "blocks": 4, "patch": 2},
+        "optimiser": {"learning_rate": 3e-3},
+        "budget": {"updates": 3200, "evaluate_every": 800},
+    }
+
+
+def _paper(dataset: str | None) -> Values:
+    name = dataset or "mnist"
+    source = DATA_SETS.get(name)
+    data = {"name": name, "size": source.side if source else 28}
+    # Section 4.1.2: 100 epochs of 60,000 images in batches of 64, Adam 5e-4, decay 0.95 an epoch.
+    epoch = 60_000 // 64
+    optimiser = {
+        "learning_rate": 5e-4,
+        "warmup": 0,
+        "decay": "exponential",
+        "decay_rate": 0.95,
+        "decay_every": epoch,
+        "beta2": 0.999,
+    }
+    budget = {
+        "updates": 100 * epoch,
+        "batch_size": 64,
+        "evaluate_every": 10 * epoch,
+        "checkpoint_every": epoch,
+    }
+    return {
+        "data": data,
+        "teacher": {
+            "model": {"kind": "pixelcnn", "channels": 32, "blocks": 3, "stages": 3},
+            "optimiser": optimiser,
+            "budget": budget,
+        },
+        "student": {"kind": "resnet", "channels": 128, "blocks": 8, "patch": 2},
+        "optimiser": optimiser,
+        "budget": budget,
+        "pairs": {"data_copies": 4, "oracle_count": 60_000},
+        "evaluation": {"samples": 5000, "draws": 3, "classifier": {"width": 32, "updates": 4000}},
+    }

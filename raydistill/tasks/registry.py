@@ -1,0 +1,131 @@
+"""Which tasks exist: a name -> the configuration of its trials and the class that runs them.
+
+A configuration describes and validates; whoever builds something from one asks here. Both classes
+are named by their paths, so that reading an image configuration imports nothing of the vocoder's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from raydistill.config.errors import ConfigError
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.base import Task
+from raydistill.tasks.trial_config import TrialConfig, explain
+from raydistill.training.job import Progress, Workers
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """Where a task's two classes are, each as `module:Class`.
+
+    Attributes:
+        config: a `TrialConfig`.
+        task: a `raydistill.tasks.base.Task`.
+    """
+
+    config: str
+    task: str
+
+
+TASKS = {
+    "image": TaskEntry(
+        "raydistill.tasks.image.config:ImageTrial", "raydistill.tasks.image.task:ImageTask"
+    ),
+    "gaussian": TaskEntry(
+        "raydistill.tasks.gaussian.config:GaussianTrial",
+        "raydistill.tasks.gaussian.task:GaussianTask",
+    ),
+    "vocoder": TaskEntry(
+        "raydistill.tasks.vocoder.config:VocoderTrial",
+        "raydistill.tasks.vocoder.task:VocoderTask",
+    ),
+}
+
+
+def parse_trial(values: dict[str, Any]) -> TrialConfig:
+    """Build and validate a trial configuration.
+
+    Raises:
+        ConfigError: one line a problem, each naming field, value and remedy.
+    """
+    kind = values.get("task", "image") if isinstance(values, dict) else None
+    if kind not in TASKS:
+        raise ConfigError(f"task: {kind!r} is unknown; choose one of {', '.join(TASKS)}")
+    config_class: type[TrialConfig] = _class_at(TASKS[kind].config)
+    try:
+        return config_class.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(error))) from None
+
+
+def parse_trial_json(text: str) -> TrialConfig:
+    """Build a trial configuration from the text of a `config.json`.
+
+    Raises:
+        ConfigError: not JSON, or not a valid configuration.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"config: not JSON ({error}); give a trial's config.json") from None
+    return parse_trial(values)
+
+
+def make_task(
+    config: TrialConfig,
+    store: Store,
+    device: torch.device,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    train_elsewhere: Callable[[Storage], None] | None = None,
+) -> Task:
+    """The task of a configuration, its teacher found in the store or trained.
+
+    Args:
+        config: any trial of the task.
+        store: where assets are found or built.
+        device: where everything lives.
+        on_progress: told of the teacher's training.
+        train_elsewhere: trains the teacher with several processes, leaving its final checkpoint in
+            the folder it is called with; None trains it here.
+    """
+    task: Task = _task_class(config).create(config, store, device, on_progress, train_elsewhere)
+    return task
+
+
+def train_teacher(
+    config: TrialConfig,
+    device: torch.device,
+    work: Storage,
+    workers: Workers,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Train a configuration's teacher as one of several workers; its checkpoint is left in `work`.
+
+    Raises:
+        NotImplementedError: the task's teachers are not trained, or by one process only.
+    """
+    _task_class(config).train_teacher(config, device, work, workers, on_progress)
+
+
+def check_data(config: TrialConfig) -> None:
+    """Raise DataError if the data set of a configuration is absent or damaged."""
+    _task_class(config).check_data(config)
+
+
+def _task_class(config: TrialConfig) -> type[Task]:
+    found: type[Task] = _class_at(TASKS[config.task].task)
+    return found
+
+
+def _class_at(path: str) -> Any:
+    module_name, _, class_name = path.partition(":")
+    return getattr(importlib.import_module(module_name), class_name)

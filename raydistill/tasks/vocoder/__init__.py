@@ -1,0 +1,1 @@
+"""The vocoder task of section 4.1.4."""

@@ -1,0 +1,1 @@
+"""Closed forms between Gaussians, and the propositions of the paper."""

@@ -1,0 +1,1 @@
+"""One training loop for teachers and students: update, evaluate, checkpoint, resume."""

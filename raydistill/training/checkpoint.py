@@ -1,0 +1,108 @@
+"""The one checkpoint of a job: weights, optimiser and progress in a single safetensors file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from raydistill.record import parse_evaluation
+from raydistill.store.storage import Storage
+from raydistill.training.job import Job, TrainingState
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def save_checkpoint(
+    job: Job, optimiser: torch.optim.Optimizer, state: TrainingState, folder: Storage
+) -> None:
+    """One safetensors file: nothing in it is ever unpickled."""
+    tensors = {f"module.{name}": value for name, value in job.module.state_dict().items()}
+    for index, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in slots.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    content = safetensors.torch.save(
+        tensors,
+        metadata={
+            "state": json.dumps(asdict(state)),
+            "job": identity_of(job),
+            "sha256": digest_of(tensors),
+        },
+    )
+    folder.write(CHECKPOINT, content)
+
+
+def load_checkpoint(
+    job: Job, optimiser: torch.optim.Optimizer, folder: Storage, device: torch.device
+) -> TrainingState:
+    """Put a job's weights and its optimiser where the folder's checkpoint left them.
+
+    Args:
+        job: its module is changed in place.
+        optimiser: over the module's parameters; changed in place.
+        folder: of the checkpoint.
+        device: where the module lives.
+
+    Returns:
+        How far the job had come: nowhere, if there is no checkpoint, or one of another job, or a
+        damaged one.
+    """
+    if not folder.exists(CHECKPOINT):
+        return TrainingState()
+    content = folder.read(CHECKPOINT)
+    try:
+        tensors = safetensors.torch.load(content)
+        metadata = metadata_of(content)
+        saved_job, saved_state, digest = metadata["job"], metadata["state"], metadata["sha256"]
+    except (SafetensorError, ValueError, KeyError):
+        return TrainingState()  # writes are atomic, so this is damage from outside: start again
+    if saved_job != identity_of(job) or digest != digest_of(tensors):
+        return TrainingState()
+    strip = len("module.")
+    job.module.load_state_dict(
+        {name[strip:]: value for name, value in tensors.items() if name.startswith("module.")}
+    )
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = value
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
+    values = json.loads(saved_state)
+    values["history"] = [parse_evaluation(evaluation) for evaluation in values["history"]]
+    return TrainingState(**values)
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file: a JSON header after eight bytes of its length."""
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, dict[str, str]] = json.loads(content[8 : 8 + length])
+    return header["__metadata__"]
+
+
+def digest_of(tensors: dict[str, Tensor]) -> str:
+    """A hash of all weights and slots: safetensors itself would not notice a flipped bit."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def identity_of(job: Job) -> str:
+    """What a checkpoint must share with the job that continues it."""
+    return json.dumps(
+        [
+            job.name,
+            job.seed,
+            job.optimiser.model_dump(),
+            job.budget.model_dump(),
+            job.identity,
+            {name: list(value.shape) for name, value in job.module.state_dict().items()},
+        ],
+        sort_keys=True,
+    )

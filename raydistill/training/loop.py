@@ -1,0 +1,166 @@
+"""One loop for teachers and students: update, evaluate, checkpoint, resume. It knows no Ray."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from raydistill.config.optimiser import OptimiserConfig
+from raydistill.record import Evaluation
+from raydistill.store.storage import Storage
+from raydistill.training.captured import CapturedStep
+from raydistill.training.checkpoint import load_checkpoint, save_checkpoint
+from raydistill.training.job import (
+    Job,
+    LossOutput,
+    Outcome,
+    Progress,
+    TrainingDivergedError,
+    Workers,
+)
+
+REPORT_EVERY = 25
+"""Updates between progress reports: often enough to watch, rare enough to cost nothing."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What an update leaves to report, scalars on the device; 0 for a norm that is not clipped."""
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    norm: Tensor
+
+
+def train(
+    job: Job,
+    device: torch.device,
+    checkpoints: Storage,
+    *,
+    workers: Workers = Workers(),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Train a job to the end of its budget, from its checkpoint if there is one.
+
+    Every random draw is a function of (seed, update), so that the result is the same whether or
+    not the run was interrupted, and up to rounding however many workers share it.
+
+    Args:
+        job: what to train; its module is changed in place.
+        device: where its module and draws live.
+        checkpoints: folder of the one checkpoint, overwritten atomically.
+        workers: this process among those that share the updates.
+        on_progress: called on every worker, since reporting can be a collective operation.
+
+    Raises:
+        TrainingDivergedError: the loss or gradient norm became NaN or infinite.
+    """
+    budget, clip, first = job.budget, job.optimiser.clip, workers.rank == 0
+    share = workers.share(budget.batch_size)
+    captured = job.capturable and device.type == "cuda" and workers.count == 1
+    optimiser = _adam(job, device, captured)
+    state = load_checkpoint(job, optimiser, checkpoints, device)
+    module = DistributedDataParallel(job.module) if workers.count > 1 else job.module
+    parameters = [p for p in job.module.parameters() if p.requires_grad]
+
+    def step(batch: Any) -> _Step:
+        output: LossOutput = module(batch)
+        optimiser.zero_grad(set_to_none=True)
+        output.loss.backward()
+        norm = output.loss.new_zeros(())
+        if clip is not None:
+            norm = nn.utils.clip_grad_norm_(parameters, clip)
+        optimiser.step()
+        # Whatever held on to the graph of this step would hold on to its stream in the next.
+        return _Step(output.loss.detach(), output.terms, norm)
+
+    advance = CapturedStep(step) if captured else step
+    clock = time.perf_counter()
+    while state.updates < budget.updates:
+        _set_rate(optimiser, learning_rate(job.optimiser, state.updates, budget.updates))
+        stepped: _Step = advance(job.draw(state.updates, share))
+        job.after_update()
+        state.updates += 1
+
+        done = state.updates == budget.updates
+        evaluate = state.updates % budget.evaluate_every == 0 or done
+        save = state.updates % budget.checkpoint_every == 0 or done
+        if not (evaluate or save or state.updates % REPORT_EVERY == 0):
+            continue
+        norm = stepped.norm
+        if clip is None:
+            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        scalars = _scalars(stepped, norm, optimiser)
+        _require_finite(scalars, state.updates)
+        evaluation = None
+        if evaluate and first:
+            now = time.perf_counter()
+            state.train_seconds += now - clock
+            measured = job.evaluate(state.updates)
+            evaluation = Evaluation.of(state.updates, "validation", measured)
+            state.history.append(evaluation)
+            clock = time.perf_counter()
+            state.evaluate_seconds += clock - now
+        if save and first:
+            now = time.perf_counter()
+            state.train_seconds += now - clock
+            clock = now
+            save_checkpoint(job, optimiser, state, checkpoints)
+        on_progress(Progress(state.updates, budget.updates, scalars, evaluation))
+    return Outcome(tuple(state.history), state.train_seconds, state.evaluate_seconds)
+
+
+def learning_rate(config: OptimiserConfig, update: int, updates: int) -> float:
+    """The rate of one update (counted from 0) of a run of `updates`."""
+    warm = min(1.0, (update + 1) / config.warmup) if config.warmup else 1.0
+    if config.decay == "cosine":
+        decay = 0.5 * (1.0 + math.cos(math.pi * update / updates))
+    elif config.decay == "exponential":
+        decay = config.decay_rate ** (update // config.decay_every)
+    else:
+        decay = 1.0
+    return config.learning_rate * warm * decay
+
+
+def _adam(job: Job, device: torch.device, captured: bool) -> torch.optim.Adam:
+    rate: float | Tensor = job.optimiser.learning_rate
+    if captured:  # the graph reads the rate, and counts the updates, on the device
+        rate = torch.tensor(rate, device=device)
+    betas = (job.optimiser.beta1, job.optimiser.beta2)
+    return torch.optim.Adam(job.module.parameters(), lr=rate, betas=betas, capturable=captured)
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def _scalars(step: _Step, norm: Tensor, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    terms = {name: float(term) for name, term in step.terms.items()}
+    rate = float(optimiser.param_groups[0]["lr"])
+    return {
+        "loss": float(step.loss),
+        **terms,
+        "gradient_norm": float(norm),
+        "learning_rate": rate,
+    }
+
+
+def _require_finite(scalars: dict[str, float], updates: int) -> None:
+    for name, value in scalars.items():
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"{name} is {value} at update {updates}; lower optimiser.learning_rate or "
+                "optimiser.clip"
+            )

@@ -1,0 +1,162 @@
+"""Where a trial runs, and everything that it writes: configuration, record, events, pictures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from raydistill.media.pictures import grid, png
+from raydistill.media.sounds import Sound, wav
+from raydistill.record import FILE_NAME, Evaluation, Record, Spent, environment
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.base import Task
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.training.job import Progress, Workers
+
+CONFIG = "config.json"
+
+
+EVENTS = "events"
+"""Folder of TensorBoard events inside a trial's."""
+
+
+ARRAYS = "arrays.safetensors"
+"""What figures are drawn from, inside a trial's folder."""
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """Where and how a trial runs.
+
+    Attributes:
+        name: the trial's name, unique in its sweep.
+        folder: where its config, checkpoint, record and pictures go.
+        store: where teachers and pair sets are.
+        workers: this process among those that share the trial.
+        device: where it computes.
+        on_progress: called on every worker at the same updates.
+    """
+
+    name: str
+    folder: Storage
+    store: Store
+    workers: Workers = field(default_factory=Workers)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    on_progress: Callable[[Progress], None] = lambda progress: None
+
+
+def device_name(device: torch.device) -> str:
+    """The kind of a device: cpu, or the accelerator's product name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def blank_record(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
+    """The record of a trial that has just begun."""
+    return Record(
+        run.name,
+        "running",
+        config.model_dump(mode="json"),
+        teacher,
+        environment=environment(),
+        spent=Spent(device=device_name(run.device), workers=run.workers.count),
+    )
+
+
+class TrialWriter:
+    """Everything that a trial writes, by its first worker alone."""
+
+    def __init__(
+        self, config: TrialConfig, run: TrialRun, task: Task, before: Record | None
+    ) -> None:
+        self.folder = run.folder
+        self.record = blank_record(config, run, task.teacher_key)
+        if before is not None:  # an interrupted attempt: what it had found stays visible
+            spent = replace(self.record.spent, updates=before.spent.updates)
+            self.record = replace(self.record, history=before.history, spent=spent)
+        self.record = replace(self.record, reference=task.references)
+        self.folder.write(CONFIG, config.to_json().encode())
+        self._write()
+        local = run.folder.local_path
+        self._scratch = tempfile.TemporaryDirectory() if local is None else None
+        log_dir = Path(self._scratch.name) if self._scratch else (local or Path()) / EVENTS
+        self.writer = SummaryWriter(str(log_dir))
+        self.log_dir = log_dir
+
+    def progress(self, progress: Progress) -> None:
+        for name, value in progress.scalars.items():
+            self.writer.add_scalar(f"training/{name}", value, progress.updates)
+        if progress.evaluation is None:
+            return
+        for name, value in progress.evaluation.metrics.items():
+            self.writer.add_scalar(f"validation/{name}", value, progress.updates)
+        history = [e for e in self.record.history if e.updates < progress.updates]
+        self.record = replace(
+            self.record,
+            history=(*history, progress.evaluation),
+            spent=replace(self.record.spent, updates=progress.updates),
+        )
+        self._write()
+
+    def pictures(self, pictures: dict[str, Tensor], updates: int) -> None:
+        artefacts = {}
+        for name, images in pictures.items():
+            tiled = grid(images)
+            self.writer.add_image(name, tiled, updates)
+            self.folder.write(f"{name}.png", png(tiled))
+            artefacts[name] = f"{name}.png"
+        self.record = replace(self.record, artefacts=self.record.artefacts | artefacts)
+        self.writer.flush()
+        self._publish()
+
+    def arrays(self, arrays: dict[str, Tensor]) -> None:
+        if not arrays:
+            return
+        tensors = {name: value.detach().cpu().contiguous() for name, value in arrays.items()}
+        self.folder.write(ARRAYS, safetensors.torch.save(tensors))
+        self.record = replace(self.record, artefacts=self.record.artefacts | {"arrays": ARRAYS})
+
+    def sounds(self, sounds: dict[str, Sound], updates: int) -> None:
+        for name, sound in sounds.items():
+            self.folder.write(f"{name}.wav", wav(sound))
+            self.writer.add_audio(name, sound.samples[None], updates, sample_rate=sound.rate)
+        files = {f"{name}_wav": f"{name}.wav" for name in sounds}
+        self.record = replace(self.record, artefacts=self.record.artefacts | files)
+
+    def finish(
+        self, history: tuple[Evaluation, ...], spent: Spent, pictures: dict[str, Tensor]
+    ) -> Record:
+        for name, value in history[-1].metrics.items():
+            self.writer.add_scalar(f"test/{name}", value, spent.updates)
+        self.pictures(pictures, spent.updates)
+        self.record = replace(self.record, status="finished", history=history, spent=spent)
+        self._close()
+        return self.record
+
+    def fail(self, cause: str) -> Record:
+        self.record = replace(self.record, status="failed", cause=cause)
+        self._close()
+        return self.record
+
+    def _close(self) -> None:
+        self.writer.close()
+        self._publish()
+        self._write()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _write(self) -> None:
+        self.folder.write(FILE_NAME, self.record.to_json().encode())
+
+    def _publish(self) -> None:
+        if self._scratch is None:
+            return  # the events were written in place
+        for path in self.log_dir.iterdir():
+            self.folder.child(EVENTS).write(path.name, path.read_bytes())

@@ -1,0 +1,148 @@
+"""One trial from configuration to record, wherever it runs; it knows no Ray."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from pathlib import Path
+
+import torch
+
+from raydistill.objectives.distillation import DistillationLoss, objective_class
+from raydistill.record import (
+    FILE_NAME,
+    Evaluation,
+    Record,
+    RecordError,
+    Spent,
+    environment,
+    parse_record,
+)
+from raydistill.store.assets import Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.base import Task
+from raydistill.tasks.registry import make_task
+from raydistill.tasks.trial_config import TrialConfig
+from raydistill.training.job import Job, Progress, TrainingDivergedError
+from raydistill.training.loop import train
+from raydistill.trials.book import TrialRun, TrialWriter, blank_record, device_name
+
+KEPT_TASKS = 4
+
+
+def run_trial(config: TrialConfig, run: TrialRun) -> Record:
+    """Train, evaluate and record; continue from the checkpoint, or return what is finished.
+
+    A loss that is no longer finite does not raise: the record says `failed` and why.
+
+    Args:
+        config: the trial.
+        run: where it runs.
+
+    Returns:
+        The record, as written to the folder by the first worker.
+    """
+    entered = time.time()
+    torch.set_num_threads(1)
+    task = shared_task(config, run.store, run.device)
+    before = read_record(run.folder)
+    if before is not None and not _same(before, config, task.teacher_key):
+        before = None
+    if before is not None and before.status != "running":
+        return before
+    student = task.build_student(config)
+    objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
+    first = run.workers.rank == 0
+    book = TrialWriter(config, run, task, before) if first else None
+
+    def on_progress(progress: Progress) -> None:
+        if book is not None:
+            book.progress(progress)
+            if progress.evaluation is not None:
+                book.pictures(task.pictures(student, config), progress.updates)
+        run.on_progress(progress)
+
+    job = Job(
+        DistillationLoss(objective, task.teacher, student, len(config.seeds), config.extra_loss()),
+        task.draw(config),
+        lambda updates: task.evaluate(student, config, "validation"),
+        config.optimiser,
+        config.budget,
+        config.seed,
+        "student",
+        identity=config.to_json() + task.teacher_key,
+    )
+    began = time.time()
+    try:
+        outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
+        if book is None:
+            return blank_record(config, run, task.teacher_key)
+        measured = task.evaluate(student, config, "test")
+        result = Evaluation.of(config.budget.updates, "test", measured)
+    except TrainingDivergedError as error:
+        record = blank_record(config, run, task.teacher_key)
+        if book is not None:
+            record = book.fail(str(error))
+        return record
+    spent = Spent(
+        config.budget.updates,
+        outcome.train_seconds,
+        outcome.evaluate_seconds,
+        device_name(run.device),
+        run.workers.count,
+        os.getpid(),
+        entered,
+        began,
+        time.time(),
+    )
+    book.arrays(task.arrays(student, config))
+    book.sounds(task.sounds(student, config), config.budget.updates)
+    return book.finish((*outcome.history, result), spent, task.pictures(student, config))
+
+
+def read_record(folder: Storage) -> Record | None:
+    """The record in a folder; None if there is none that can be read."""
+    try:
+        return parse_record(folder.read(FILE_NAME).decode())
+    except (OSError, RecordError, UnicodeDecodeError):
+        return None
+
+
+def fail_trial(config: TrialConfig, folder: Storage, name: str, error: BaseException) -> Record:
+    """Record a trial that ended in an error of the program, with where it happened."""
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+    record = Record(
+        name,
+        "failed",
+        config.model_dump(mode="json"),
+        "",
+        cause=f"{type(error).__name__}: {error}{place}",
+        environment=environment(),
+    )
+    folder.write(FILE_NAME, record.to_json().encode())
+    return record
+
+
+def shared_part(config: TrialConfig) -> str:
+    """The part of a configuration that a task is made of, as JSON: what trials of a sweep share."""
+    return config.model_dump_json(include=set(config.shared_fields))
+
+
+def shared_task(config: TrialConfig, store: Store, device: torch.device) -> Task:
+    """The task of a configuration, kept by this process for the next trial that shares it."""
+    key = (shared_part(config), store.storage.uri, str(device))
+    if key not in _tasks:
+        while len(_tasks) >= KEPT_TASKS:
+            del _tasks[next(iter(_tasks))]
+        _tasks[key] = make_task(config, store, device)
+    return _tasks[key]
+
+
+_tasks: dict[tuple[str, str, str], Task] = {}
+"""Teacher, data and pairs stay on the device between the trials of one process."""
+
+
+def _same(record: Record, config: TrialConfig, teacher: str) -> bool:
+    return record.config == config.model_dump(mode="json") and record.teacher == teacher
