@@ -68,13 +68,13 @@ def palette(name: str) -> Colormap:
     return ListedColormap(colormaps[name](np.linspace(0.0, 0.86, 256)), name)
 
 
-def blank(width: float, height: float) -> Figure:
+def blank_figure(width: float, height: float) -> Figure:
     """An empty figure of that many inches."""
     engine = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06)
     return Figure(figsize=(width, height), dpi=DPI, layout=engine, facecolor="white")
 
 
-def png(figure: Figure) -> bytes:
+def figure_png(figure: Figure) -> bytes:
     """The figure as a PNG file's content."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")

@@ -17,10 +17,10 @@ if __package__ in (None, ""):
 import pandas as pd
 import tyro
 
-from analysis.charts import blank, png
+from analysis.charts import blank_figure, figure_png
 from analysis.gaussian.figures import named_charts
-from analysis.gaussian.study import read_study
-from analysis.image.drawn import draw
+from analysis.gaussian.study import read_gaussian_study
+from analysis.image.figure_set import draw_figure_set
 from analysis.image.pictures import pixels, read_png, with_picture
 from analysis.image.summary import summary
 from analysis.page import significant
@@ -78,7 +78,7 @@ def export(settings: ExportSettings) -> list[Path]:
 def _image_files(found: RecordSet) -> dict[str, bytes]:
     """Every figure of the page, the four pictures side by side, and the summary as two tables."""
     frame = to_frame(found)
-    charts = draw(frame, found.records).charts
+    charts = draw_figure_set(frame, found.records).charts
     contents = {f"{name}.png": chart.png for name, chart in charts.items()}
     sheet = sample_sheet(frame, found.records)
     if sheet is not None:
@@ -94,7 +94,7 @@ def _gaussian_figures(found: RecordSet) -> dict[str, bytes]:
     """Every figure of the page; those of several kinds of teacher are numbered from the second."""
     return {
         name if place == 0 else f"{name}_{place + 1}": chart.png
-        for name, made in named_charts(read_study(found)).items()
+        for name, made in named_charts(read_gaussian_study(found)).items()
         for place, chart in enumerate(made)
     }
 
@@ -125,13 +125,13 @@ def sample_sheet(frame: pd.DataFrame, records: tuple[TrialRecord, ...]) -> bytes
     contents = [read_png(records[index], name, []) for _, name, index in shown]
     if not all(contents):
         return None
-    figure = blank(12.0, 3.5)
+    figure = blank_figure(12.0, 3.5)
     axes = figure.subplots(1, len(shown))
     for axis, (title, _, _), content in zip(axes, shown, contents, strict=True):
         axis.imshow(pixels(content), cmap="gray", vmin=0.0, vmax=1.0)
         axis.set_title(title, fontsize=10)
         axis.axis("off")
-    return png(figure)
+    return figure_png(figure)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ if __package__ in (None, ""):
 
 import tyro
 
-from analysis.image.drawn import Drawn, draw
+from analysis.image.figure_set import FigureSet, draw_figure_set
 from analysis.records import RecordsError, TrialRecord, load_records
 from analysis.table import IMAGE, task_of, to_frame
 from raydistill.store.storage import StorageError
@@ -68,7 +68,7 @@ def write_figures(settings: FigureSettings) -> Written:
                 "image sweep, or python analysis/export.py for another task"
             )
         records += own
-    drawn = draw(to_frame(records), records)
+    drawn = draw_figure_set(to_frame(records), records)
     settings.out.mkdir(parents=True, exist_ok=True)
     files = []
     for name, chart in drawn.charts.items():
@@ -80,7 +80,7 @@ def write_figures(settings: FigureSettings) -> Written:
     return Written((*files, captions), drawn.missing)
 
 
-def _captions(drawn: Drawn, names: tuple[str, ...]) -> str:
+def _captions(drawn: FigureSet, names: tuple[str, ...]) -> str:
     lines = [f"# Figures of {', '.join(names)}", ""]
     for name, chart in drawn.charts.items():
         lines += [f"## {chart.title}", "", f"![{chart.title}]({name}.png)", "", chart.caption, ""]

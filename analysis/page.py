@@ -32,14 +32,14 @@ class Embedded:
 
 
 @dataclass(frozen=True)
-class Ran:
+class EnvironmentCount:
     """An environment, and how many trials ran in it."""
 
     count: int
     values: dict[str, str]
 
 
-def fill(template: str, found: RecordSet, values: Mapping[str, Any]) -> str:
+def fill_template(template: str, found: RecordSet, values: Mapping[str, Any]) -> str:
     """A page from its template.
 
     Args:
@@ -114,11 +114,11 @@ def effect(value: Effect) -> str:
     return mean if low == ABSENT else f"{mean} [{low}, {high}] ({100.0 * value.coverage:.3g}%)"
 
 
-def _environments(found: RecordSet) -> list[Ran]:
+def _environments(found: RecordSet) -> list[EnvironmentCount]:
     records = [item.record for item in found.records]
     ran = [
         {**r.environment, "device": r.spent.device, "workers": str(r.spent.workers)}
         for r in records
     ]
     counts = Counter(json.dumps(values, sort_keys=True) for values in ran)
-    return [Ran(count, json.loads(values)) for values, count in counts.most_common()]
+    return [EnvironmentCount(count, json.loads(values)) for values, count in counts.most_common()]

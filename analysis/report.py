@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from analysis.gaussian import page as gaussian_page
 from analysis.image import page as image_page
-from analysis.page import fill
+from analysis.page import fill_template
 from analysis.records import RecordsError, RecordSet, load_records
 from analysis.table import GAUSSIAN, VOCODER, task_of
 from analysis.vocoder import page as vocoder_page
@@ -101,10 +101,10 @@ def render(found: RecordSet) -> str:
     """The page of one sweep, as its task asks for."""
     task = task_of(found.records[0].record)
     if task == GAUSSIAN:
-        return fill(gaussian_page.TEMPLATE, found, gaussian_page.values(found))
+        return fill_template(gaussian_page.TEMPLATE, found, gaussian_page.values(found))
     if task == VOCODER:
-        return fill(vocoder_page.TEMPLATE, found, vocoder_page.values(found))
-    return fill(image_page.TEMPLATE, found, image_page.values(found))
+        return fill_template(vocoder_page.TEMPLATE, found, vocoder_page.values(found))
+    return fill_template(image_page.TEMPLATE, found, image_page.values(found))
 
 
 def _nothing_found(found: RecordSet) -> str:

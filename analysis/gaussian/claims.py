@@ -21,24 +21,24 @@ from analysis.effects import (
     median_effect,
     share_interval,
 )
-from analysis.gaussian.rates import fair_claims
-from analysis.gaussian.rules import (
+from analysis.gaussian.decision_rules import (
     ROBUST_KL,
     SMALLEST_KS,
     SMALLEST_LOG_KL,
     SMALLEST_NORM,
     SMALLEST_SHIFT,
-    all_of,
-    by_seed,
+    bonferroni_coverage,
     dimensions_of,
-    excess,
-    method_of,
-    nothing,
-    strata,
-    together,
-    too_few,
+    excess_over_floor,
+    interval_method,
+    joint_verdict,
+    medians_by_dimension,
+    seed_by_dimension,
+    too_few_seeds,
+    undecided_verdict,
 )
-from analysis.gaussian.study import KL, KS, SHIFT, Study, columns_of, groups, log_kl
+from analysis.gaussian.learning_rates import best_rate_claims
+from analysis.gaussian.study import KL, KS, SHIFT, GaussianStudy, columns_of, groups, log_kl
 from analysis.gaussian.theory_claims import norm_claims, probability_claims
 
 NARROWEST = "test.whitened_spectrum_min"
@@ -46,7 +46,7 @@ NORM = "test.norm_ratio"
 EXACT_SHARE = "The interval of the share is exact (Clopper and Pearson)"
 
 
-def judge(study: Study) -> tuple[Verdict, ...]:
+def judge(study: GaussianStudy) -> tuple[Verdict, ...]:
     """Verdicts on claims 1 to 5, for each kind of teacher and way of training.
 
     Objectives are compared within one regime: the same teachers, start, rate and updates. Of
@@ -69,7 +69,7 @@ def judge(study: Study) -> tuple[Verdict, ...]:
                 verdicts.append(_robust(arms["x_reconstruction"], text))
             if "reverse_kl" in arms:
                 verdicts.append(_norm_mismatch(arms["reverse_kl"], text))
-    verdicts += [*fair_claims(study), *probability_claims(study), *norm_claims(study)]
+    verdicts += [*best_rate_claims(study), *probability_claims(study), *norm_claims(study)]
     return tuple(sorted(verdicts, key=lambda verdict: verdict.number))
 
 
@@ -98,15 +98,15 @@ def _concentrates(rows: pd.DataFrame, regime: str) -> Verdict:
         "at the largest T its samples have a higher median log p_T than the teacher's own, and by "
         "more than at the smallest T."
     )
-    shift, distance = excess(rows, SHIFT), excess(rows, KS)
+    shift, distance = excess_over_floor(rows, SHIFT), excess_over_floor(rows, KS)
     if shift.shape[1] < 2:
-        return nothing(claim, 1, regime, "a single T: nothing grows")
+        return undecided_verdict(claim, 1, regime, "a single T: nothing grows")
     first, last = dimensions_of(shift)[0], dimensions_of(shift)[-1]
-    both = {"coverage": together(2), "margin": SMALLEST_SHIFT}
+    both = {"coverage": bonferroni_coverage(2), "margin": SMALLEST_SHIFT}
     at_last = median_effect(
         f"shift of the median log p_T at T {last}, in teacher's standard deviations",
         shift[last],
-        strata=strata(shift),
+        strata=medians_by_dimension(shift),
         **both,  # type: ignore[arg-type]
     )
     growth = median_effect(
@@ -114,7 +114,7 @@ def _concentrates(rows: pd.DataFrame, regime: str) -> Verdict:
         shift[last] - shift[first],
         **both,  # type: ignore[arg-type]
     )
-    narrow = by_seed(rows, rows[NARROWEST])
+    narrow = seed_by_dimension(rows, rows[NARROWEST])
     beside = (
         growth,
         median_effect(f"KS at T {last}, less its floor", distance[last]),
@@ -123,14 +123,19 @@ def _concentrates(rows: pd.DataFrame, regime: str) -> Verdict:
             f"narrowest direction at T {last}, variance over the teacher's", narrow[last]
         ),
     )
-    return all_of(claim, 1, (at_last, growth), 1, beside, regime)
+    return joint_verdict(claim, 1, (at_last, growth), 1, beside, regime)
 
 
 def _outperforms(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> list[Verdict]:
     """Claim 2, first half: at every T, by KL and by the paper's own measure."""
     measures = (
-        ("KL", "log10 KL", SMALLEST_LOG_KL, [by_seed(r, log_kl(r[KL])) for r in (z, reverse)]),
-        ("KS", "KS of log p_T", SMALLEST_KS, [by_seed(r, r[KS]) for r in (z, reverse)]),
+        (
+            "KL",
+            "log10 KL",
+            SMALLEST_LOG_KL,
+            [seed_by_dimension(r, log_kl(r[KL])) for r in (z, reverse)],
+        ),
+        ("KS", "KS of log p_T", SMALLEST_KS, [seed_by_dimension(r, r[KS]) for r in (z, reverse)]),
     )
     verdicts = []
     for short, name, margin, (own, other) in measures:
@@ -139,7 +144,7 @@ def _outperforms(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> list[Ve
             effect = median_effect(
                 f"{name} at T {t}, z-reconstruction minus reverse KL",
                 table[t],
-                coverage=together(table.shape[1]),
+                coverage=bonferroni_coverage(table.shape[1]),
                 margin=margin,
             )
             claim = (
@@ -156,7 +161,7 @@ def _outperforms(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> list[Ve
                 cells=2,
                 signed=False,
             )
-            verdicts.append(all_of(claim, 2, (effect,), -1, (share,), regime))
+            verdicts.append(joint_verdict(claim, 2, (effect,), -1, (share,), regime))
     return verdicts
 
 
@@ -167,9 +172,9 @@ def _fails_later(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> Verdict
         "does not fail yet, and at a larger T it does. A student fails where its KS exceeds the "
         f"floor by more than {SMALLEST_KS:g}."
     )
-    tables = [excess(rows, KS) for rows in (z, reverse)]
+    tables = [excess_over_floor(rows, KS) for rows in (z, reverse)]
     shared = [t for t in dimensions_of(tables[0]) if t in tables[1]]
-    coverage = together(len(shared))
+    coverage = bonferroni_coverage(len(shared))
     own, other = (
         {
             t: median_effect(f"{name}, KS less its floor at T {t}", table[t], coverage=coverage)
@@ -193,7 +198,7 @@ def _fails_later(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> Verdict
             "reverse KL fails at no T of this sweep beyond its interval",
         )
     onset = failed["reverse"][0]
-    main = replace(own[onset], margin=SMALLEST_KS, strata=strata(tables[0]))
+    main = replace(own[onset], margin=SMALLEST_KS, strata=medians_by_dimension(tables[0]))
     beside = (other[onset], *((own[shared[-1]],) if shared[-1] != onset else ()))
     decision: Decision = "undecided"
     where = f"reverse KL fails from T {onset}"
@@ -207,7 +212,7 @@ def _fails_later(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> Verdict
         reason = f"{where}, z-reconstruction at no T of this sweep"
     else:
         reason = f"{where}; whether z-reconstruction does there is within its interval"
-    return Verdict(claim, 2, decision, main, beside, regime, f"{reason}. {method_of(main)}")
+    return Verdict(claim, 2, decision, main, beside, regime, f"{reason}. {interval_method(main)}")
 
 
 def _robust(rows: pd.DataFrame, regime: str) -> Verdict:
@@ -216,7 +221,7 @@ def _robust(rows: pd.DataFrame, regime: str) -> Verdict:
         f"x-reconstruction is robust: on every seed and at every T its KL is below {ROBUST_KL:g} "
         f"nats, and its KS does not exceed the floor by {SMALLEST_KS:g}."
     )
-    table = by_seed(rows, log_kl(rows[KL])).dropna()
+    table = seed_by_dimension(rows, log_kl(rows[KL])).dropna()
     below = (table < math.log10(ROBUST_KL)).all(axis=1)
     found = share_interval(int(below.sum()), len(below))
     largest = rows.groupby("dimension")[KL].max()
@@ -231,12 +236,12 @@ def _robust(rows: pd.DataFrame, regime: str) -> Verdict:
         cells=table.shape[1],
         signed=False,
     )
-    distance = excess(rows, KS)
+    distance = excess_over_floor(rows, KS)
     beside = tuple(
         median_effect(
             f"KS less its floor at T {t}",
             distance[t],
-            coverage=together(distance.shape[1]),
+            coverage=bonferroni_coverage(distance.shape[1]),
             margin=SMALLEST_KS,
             cells=1,
         )
@@ -244,7 +249,7 @@ def _robust(rows: pd.DataFrame, regime: str) -> Verdict:
     )
     decision: Decision = "undecided"
     if len(below) < FEWEST_FOR_MEDIAN:
-        reason = too_few(len(below))
+        reason = too_few_seeds(len(below))
     elif not below.all():
         decision = "not reproduced"
         reason = (
@@ -266,17 +271,17 @@ def _norm_mismatch(rows: pd.DataFrame, regime: str) -> Verdict:
         "Under reverse KL the norm of samples misses the shell on which the teacher's concentrate: "
         "at the largest T the mean norm, over the teacher's, is below its floor."
     )
-    table = excess(rows, NORM)
+    table = excess_over_floor(rows, NORM)
     if table.empty:
-        return nothing(claim, 5, regime, "no norms were recorded")
+        return undecided_verdict(claim, 5, regime, "no norms were recorded")
     last = dimensions_of(table)[-1]
     main = median_effect(
         f"mean norm over the teacher's at T {last}, less its floor",
         table[last],
         margin=SMALLEST_NORM,
-        strata=strata(table),
+        strata=medians_by_dimension(table),
     )
     # What a shell of that width can hide: the deviation of one sample's norm, over the mean norm.
-    width = by_seed(rows, rows["test.norm_variation_floor"]).reindex(columns=[last])[last]
+    width = seed_by_dimension(rows, rows["test.norm_variation_floor"]).reindex(columns=[last])[last]
     beside = median_effect("deviation of the teacher's own norms over their mean", width, cells=1)
-    return all_of(claim, 5, (main,), -1, (beside,), regime)
+    return joint_verdict(claim, 5, (main,), -1, (beside,), regime)

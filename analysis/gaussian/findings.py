@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis.effects import Effect, Interval
-from analysis.gaussian.rules import too_few
+from analysis.gaussian.decision_rules import too_few_seeds
 from analysis.gaussian.study import OWN, TEACHER, TRAINING, keys_of
 
 Answer = Literal["supported", "in part", "not supported", "undecided", "nothing to explain"]
@@ -37,11 +37,11 @@ class Finding:
     reason: str
 
 
-def predicted(main: Effect, direction: int, prediction: str) -> tuple[Answer, str]:
+def answer_to_prediction(main: Effect, direction: int, prediction: str) -> tuple[Answer, str]:
     """Whether a predicted sign came about, by an amount that counts."""
     low, high = sorted((direction * main.low, direction * main.high))
     if math.isnan(main.low):
-        return "undecided", too_few(main.seeds)
+        return "undecided", too_few_seeds(main.seeds)
     if high < main.margin:
         return "not supported", f"it predicts {prediction}; the interval excludes what counts"
     if low > 0.0:
@@ -49,7 +49,7 @@ def predicted(main: Effect, direction: int, prediction: str) -> tuple[Answer, st
     return "undecided", f"it predicts {prediction}; the interval holds both that and none"
 
 
-def contrast(
+def paired_contrast(
     rows: pd.DataFrame, factor: str, treated: object, control: object, value: str
 ) -> pd.DataFrame:
     """Treated minus control of rows that agree in all other factors, seed x T.

@@ -6,10 +6,10 @@ from typing import Any
 
 from analysis.effects import Verdict
 from analysis.gaussian.claims import judge
-from analysis.gaussian.explanation import explain, untested
+from analysis.gaussian.failure_causes import failure_cause_findings, untested_causes
 from analysis.gaussian.figures import charts
-from analysis.gaussian.rates import best_rates
-from analysis.gaussian.study import FACTS, KL, KS, RESOLUTION, objective_name, read_study
+from analysis.gaussian.learning_rates import best_rates
+from analysis.gaussian.study import FACTS, KL, KS, RESOLUTION, objective_name, read_gaussian_study
 from analysis.gaussian.tables import (
     CONFOUNDED,
     DISTANCES,
@@ -45,7 +45,7 @@ PARTIAL = tuple(
 
 def values(found: RecordSet) -> dict[str, Any]:
     """What the page of one sweep shows."""
-    study = read_study(found)
+    study = read_gaussian_study(found)
     frame = study.frame
     trials = frame.drop_duplicates("record")
     return {
@@ -63,8 +63,8 @@ def values(found: RecordSet) -> dict[str, Any]:
         "correlations": correlations(study),
         "best_rates": best_rates(study),
         "verdicts": by_regime(judge(study)),
-        "findings": explain(study),
-        "untested": untested(study),
+        "findings": failure_cause_findings(study),
+        "untested": untested_causes(study),
         "charts": [embed(chart) for chart in charts(study)],
         "failed": trials[trials["status"] == "failed"].to_dict("records"),
         "unreadable": list(study.unreadable),

@@ -63,7 +63,7 @@ class Arrays:
 
 
 @dataclass(frozen=True)
-class Study:
+class GaussianStudy:
     """A Gaussian sweep.
 
     Attributes:
@@ -116,7 +116,7 @@ class Study:
         return ordered(self.rows, "regime")
 
 
-def read_study(found: RecordSet) -> Study:
+def read_gaussian_study(found: RecordSet) -> GaussianStudy:
     """The study of one sweep's records."""
     frame = _named(to_frame(found))
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
@@ -136,7 +136,7 @@ def read_study(found: RecordSet) -> Study:
             arrays[index] = read
     repeated = len(usable) - len(rows)
     adaptive = bool(set(frame["search"]) - {"", "grid"})
-    return Study(frame, rows, found.records, arrays, tuple(unreadable), repeated, adaptive)
+    return GaussianStudy(frame, rows, found.records, arrays, tuple(unreadable), repeated, adaptive)
 
 
 def ordered(rows: pd.DataFrame, column: str) -> list[str]:
@@ -178,7 +178,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{str(name): found[name].to_numpy() for name in labels}, order=order)
 
 
-def usual(rows: pd.DataFrame) -> pd.DataFrame:
+def nearest_to_paper(rows: pd.DataFrame) -> pd.DataFrame:
     """Of several arms the one nearest to the paper's: plain, from the identity, long, at 0.005."""
     order = rows.assign(
         estimated=rows["estimator"] != "plain",
@@ -253,7 +253,7 @@ def _read_arrays(item: TrialRecord) -> Arrays | Skipped:
     return found
 
 
-def _teachers(study: Study) -> pd.DataFrame:
+def _teachers(study: GaussianStudy) -> pd.DataFrame:
     names = {f"test.teacher_{fact}": fact for fact in FACTS} | {
         "test.outward_probability": "probability",
         "test.norm_variation_floor": "norm_variation",
@@ -274,7 +274,7 @@ def _teachers(study: Study) -> pd.DataFrame:
     return rows.join(pd.DataFrame(sampled, columns=columns, index=rows.index))
 
 
-def _sampled(study: Study, row: pd.Series) -> tuple[float, float, float]:
+def _sampled(study: GaussianStudy, row: pd.Series) -> tuple[float, float, float]:
     arrays = study.arrays.get(row["record"])
     if arrays is None:
         return (math.nan, math.nan, math.nan)
@@ -291,7 +291,7 @@ def _sampled(study: Study, row: pd.Series) -> tuple[float, float, float]:
     return (found.value, found.standard_error, law)
 
 
-def _paths(study: Study) -> pd.DataFrame:
+def _paths(study: GaussianStudy) -> pd.DataFrame:
     labels = ["setting", "dimension", "arm", "regime", "objective", "estimator", "seed"]
     pieces = []
     for (index,), rows in groups(study.rows, "record"):

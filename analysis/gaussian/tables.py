@@ -14,7 +14,17 @@ from analysis.effects import (
     partial_rank_correlation,
     rank_correlation,
 )
-from analysis.gaussian.study import CELL, FACTS, KL, KS, Study, columns_of, groups, log_kl, ordered
+from analysis.gaussian.study import (
+    CELL,
+    FACTS,
+    KL,
+    KS,
+    GaussianStudy,
+    columns_of,
+    groups,
+    log_kl,
+    ordered,
+)
 
 DISTANCES = {
     "kl_student_teacher": "KL(S‖T), nats",
@@ -101,7 +111,7 @@ CONFOUNDED = ("test.teacher_condition", "test.outward_probability")
 """Both are set by a teacher's smallest eigenvalues, so that each may stand for the other."""
 
 
-def metric_table(study: Study) -> list[Row]:
+def metric_table(study: GaussianStudy) -> list[Row]:
     """A line for each cell, and after those of a kind of teacher and T their floor."""
     wanted = [f"test.{name}" for name in METRICS]
     rows = columns_of(study.rows, [*wanted, *(f"{name}_floor" for name in wanted)])
@@ -115,7 +125,7 @@ def metric_table(study: Study) -> list[Row]:
     return lines
 
 
-def _floor(study: Study, setting: str, dimension: int, group: pd.DataFrame) -> Row:
+def _floor(study: GaussianStudy, setting: str, dimension: int, group: pd.DataFrame) -> Row:
     teachers = group.drop_duplicates("seed")
     # Closed forms have no sampling floor of each seed's; the record's own is a median already.
     reference = study.records[teachers["record"].iloc[0]].record.reference.get("teacher_test", {})
@@ -128,7 +138,7 @@ def _floor(study: Study, setting: str, dimension: int, group: pd.DataFrame) -> R
     return Row(setting, dimension, FLOOR_NAME, len(teachers), values, is_floor=True)
 
 
-def teacher_table(study: Study) -> list[Teachers]:
+def teacher_table(study: GaussianStudy) -> list[Teachers]:
     """A line for each kind of teacher and T."""
     lines = []
     for (setting, dimension), group in groups(study.teachers, "setting", "dimension"):
@@ -149,7 +159,7 @@ def teacher_table(study: Study) -> list[Teachers]:
     return lines
 
 
-def with_early_outward(study: Study) -> pd.DataFrame:
+def with_early_outward(study: GaussianStudy) -> pd.DataFrame:
     """The usable rows with `early_outward`: the mean outward fraction of early validations.
 
     Early is the first quarter of the budget, and at least the first validation.
@@ -165,7 +175,7 @@ def with_early_outward(study: Study) -> pd.DataFrame:
     return study.rows.join(early.rename("early_outward"), on=keys)
 
 
-def correlations(study: Study) -> list[Correlations]:
+def correlations(study: GaussianStudy) -> list[Correlations]:
     """Rank correlations of KL and KS with what may be to blame, in each cell."""
     rows = columns_of(with_early_outward(study), CAUSES)
     # Ranks below the resolution of KL would be of rounding errors.

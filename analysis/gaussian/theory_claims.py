@@ -17,17 +17,17 @@ from analysis.effects import (
     median_effect,
     share_interval,
 )
-from analysis.gaussian.rules import (
+from analysis.gaussian.decision_rules import (
     NEGLIGIBLE,
     SMALLEST_SLOPE,
-    all_of,
+    bonferroni_coverage,
     dimensions_of,
-    nothing,
-    strata,
-    together,
-    too_few,
+    joint_verdict,
+    medians_by_dimension,
+    too_few_seeds,
+    undecided_verdict,
 )
-from analysis.gaussian.study import Study, groups
+from analysis.gaussian.study import GaussianStudy, groups
 
 RESAMPLES = 2_000
 ACCURATE = 1e-13
@@ -40,7 +40,7 @@ SURPRISE = 1e-3
 """As many teachers outside must have at least this probability under agreement."""
 
 
-def probability_claims(study: Study) -> Iterator[Verdict]:
+def probability_claims(study: GaussianStudy) -> Iterator[Verdict]:
     """Claim 4: does the probability vanish, for each kind of teacher; is it what sampling gives?"""
     claim = (
         "Proposition 1's probability of an outward signal at a student N(0, I) vanishes as T "
@@ -51,7 +51,7 @@ def probability_claims(study: Study) -> Iterator[Verdict]:
         table = teachers.pivot_table(index="seed", columns="dimension", values="probability")
         regime = _regime(setting, table)
         if table.empty:
-            yield nothing(claim, 4, regime, "no probabilities were recorded")
+            yield undecided_verdict(claim, 4, regime, "no probabilities were recorded")
             continue
         yield _vanishes(claim, table.dropna(), regime)
         sampled = teachers.dropna(subset=["monte_carlo"])
@@ -62,9 +62,9 @@ def probability_claims(study: Study) -> Iterator[Verdict]:
 def _vanishes(claim: str, table: pd.DataFrame, regime: str) -> Verdict:
     """Both have to hold: what falls may still be common, and what is rare may always have been."""
     if table.shape[1] < 2:
-        return nothing(claim, 4, regime, "a single T: nothing falls")
+        return undecided_verdict(claim, 4, regime, "a single T: nothing falls")
     first, last = dimensions_of(table)[0], dimensions_of(table)[-1]
-    coverage = together(2)
+    coverage = bonferroni_coverage(2)
     level = median_effect(
         f"median probability at T {last}", table[last], coverage=coverage, cells=1
     )
@@ -72,7 +72,7 @@ def _vanishes(claim: str, table: pd.DataFrame, regime: str) -> Verdict:
         f"change of the probability from T {first} to {last}", table[last] - table[first]
     )
     if math.isnan(level.low):
-        return nothing(claim, 4, regime, too_few(len(table)), level)
+        return undecided_verdict(claim, 4, regime, too_few_seeds(len(table)), level)
     trend = _trend(table, coverage)
     decision: Decision = "undecided"
     small, falls = level.high < NEGLIGIBLE, trend.high < 0.0
@@ -157,7 +157,7 @@ def _agrees(teachers: pd.DataFrame, regime: str) -> Verdict:
     return Verdict(claim, 4, decision, main, (farthest,), regime, reason)
 
 
-def norm_claims(study: Study) -> Iterator[Verdict]:
+def norm_claims(study: GaussianStudy) -> Iterator[Verdict]:
     """Claim 5: the norm of the teacher's own samples concentrates."""
     claim = (
         "The norm of samples concentrates: the standard deviation of |x| over its mean, of the "
@@ -168,7 +168,7 @@ def norm_claims(study: Study) -> Iterator[Verdict]:
         table = table.dropna()
         regime = _regime(setting, table)
         if table.shape[1] < 2:
-            yield nothing(claim, 5, regime, "a single T: nothing falls")
+            yield undecided_verdict(claim, 5, regime, "a single T: nothing falls")
             continue
         log_t = np.log10(table.columns.to_numpy(dtype=float))
         slopes = _slopes(log_t, np.log10(table.to_numpy()))
@@ -176,7 +176,7 @@ def norm_claims(study: Study) -> Iterator[Verdict]:
             "power of T with which it changes (independent coordinates: -0.5)",
             slopes,
             margin=SMALLEST_SLOPE,
-            strata=strata(table, ".3g"),
+            strata=medians_by_dimension(table, ".3g"),
             cells=table.shape[1],
         )
         ratio = (teachers["norm_variation"] / teachers["norm_law"]).groupby(teachers["seed"])
@@ -191,7 +191,7 @@ def norm_claims(study: Study) -> Iterator[Verdict]:
                 f"1 / sqrt(2 T) at T {last}", 1.0 / math.sqrt(2.0 * last), cells=1, signed=False
             ),
         )
-        yield all_of(claim, 5, (main,), -1, beside, regime)
+        yield joint_verdict(claim, 5, (main,), -1, beside, regime)
 
 
 def _regime(setting: str, table: pd.DataFrame) -> str:

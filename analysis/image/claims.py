@@ -1,9 +1,10 @@
-"""Claims 6 to 14 on images as testable sentences, each with an effect, an interval and a reason.
+"""Verdicts on claims 6 to 14, which are about images, from the table of a sweep's records.
 
-One idea a module: `collapse` (6, 7), `transfer` (8), `norms` (9), `noise` (10), `losses` (11,
-12), `outdone` (13), `colour` (14); what they share is in `contrasts`. Points of an adaptive search
-are no balanced design; of them only a description is given (`explore`). A sweep says nothing of a
-claim whose factor it holds fixed: there is no verdict then, rather than one that is undecided.
+A module a claim, or a pair of claims: `mode_collapse` (6 and 7), `reconstruction_vs_oracle` (8),
+`norm_perturbation` (9), `noise_on_encodings` (10), `l1_vs_l2` (11 and 12), `student_vs_teacher`
+(13), `colour_images` (14); they share the functions of `contrasts`. The trials of an adaptive
+search are no balanced design, so that `adaptive_search` only describes them. A sweep that holds a
+claim's factor fixed gets no verdict on that claim, rather than an undecided one.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.effects import Verdict
-from analysis.image.collapse import collapse_claims
-from analysis.image.colour import colour_claims
+from analysis.image.adaptive_search import describe_adaptive_search
+from analysis.image.colour_images import colour_claims
 from analysis.image.contrasts import (
     FD,
     L1,
     MATCHED,
     NOISE,
     SHARPNESS,
-    asked_alike,
+    finished_trials,
     regime_of,
-    usable,
+    trials_of_same_question,
 )
-from analysis.image.explore import explore
-from analysis.image.losses import l1_claim, mix_claim
-from analysis.image.noise import arms_of_noise, count_arms, noise_claims
-from analysis.image.norms import norm_claims
-from analysis.image.outdone import outdone_claims
-from analysis.image.transfer import transfer_claims
+from analysis.image.l1_vs_l2 import l1_claim, mix_claim
+from analysis.image.mode_collapse import collapse_claims
+from analysis.image.noise_on_encodings import arms_of_noise, count_arms, noise_claims
+from analysis.image.norm_perturbation import norm_claims
+from analysis.image.reconstruction_vs_oracle import reconstruction_vs_oracle_claims
+from analysis.image.student_vs_teacher import student_vs_teacher_claims
 from analysis.table import comparable_groups, is_adaptive
 
 __all__ = ["CLAIMS", "MATCHED", "judge"]
@@ -56,14 +57,14 @@ def judge(frame: pd.DataFrame) -> tuple[Verdict, ...]:
     size, and, where a claim is about neither, the same student, objective and optimiser. Noise and
     losses (10 to 14) are judged of x-reconstruction, as in the paper.
     """
-    if frame.empty or usable(frame).empty:
+    if frame.empty or finished_trials(frame).empty:
         return ()
     verdicts = [
         *collapse_claims(frame),
-        *transfer_claims(frame),
+        *reconstruction_vs_oracle_claims(frame),
         *norm_claims(frame),
         *_noise_and_losses(frame),
-        *outdone_claims(frame),
+        *student_vs_teacher_claims(frame),
         *colour_claims(frame),
     ]
     return tuple(sorted(verdicts, key=lambda verdict: verdict.number))
@@ -74,12 +75,14 @@ def _noise_and_losses(frame: pd.DataFrame) -> Iterator[Verdict]:
         return
     asked = frame[frame["objective"] == "x_reconstruction"]
     metrics = [f"{metric}{suffix}" for metric in (FD, SHARPNESS) for suffix in ("", MATCHED)]
-    rows = usable(asked).dropna(subset=[FD, NOISE, L1])
+    rows = finished_trials(asked).dropna(subset=[FD, NOISE, L1])
     rows = rows.reindex(columns=[*rows.columns, *(m for m in metrics if m not in rows)])
     for group in comparable_groups(rows):
-        open_claims = _varied(asked_alike(group, asked))
+        open_claims = _varied(trials_of_same_question(group, asked))
         if is_adaptive(group):
-            found: tuple[Verdict, ...] = tuple(explore(group, regime_of(group, asked)))
+            found: tuple[Verdict, ...] = tuple(
+                describe_adaptive_search(group, regime_of(group, asked))
+            )
             yield from (verdict for verdict in found if verdict.number in open_claims)
             continue
         if len(group) > 1 and len(group[[NOISE, L1]].drop_duplicates()) == 1:

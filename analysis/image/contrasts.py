@@ -58,19 +58,19 @@ class Contrast:
         return L1 if self.factor == NOISE else NOISE
 
 
-def usable(frame: pd.DataFrame) -> pd.DataFrame:
+def finished_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Finished trials whose budget was spent."""
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
     return frame[(frame["status"] == "finished") & spent]
 
 
-def lacking(rows: pd.DataFrame, *columns: str) -> str:
+def missing_columns(rows: pd.DataFrame, *columns: str) -> str:
     """Which columns no row has a number in, as a reason; empty if there is none."""
     absent = [name for name in columns if name not in rows or rows[name].isna().all()]
     return f"the records hold no {' and no '.join(absent)}" if absent else ""
 
 
-def asked_alike(group: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+def trials_of_same_question(group: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
     """Trials of the same data, student and objective as a group, whatever their status or budget.
 
     Args:
@@ -92,7 +92,7 @@ def regime_of(group: pd.DataFrame, asked: pd.DataFrame) -> str:
         group: the trials that it rests on.
         asked: all trials of the same question, whatever their status.
     """
-    first, alike = group.iloc[0], asked_alike(group, asked)
+    first, alike = group.iloc[0], trials_of_same_question(group, asked)
     same = alike[(alike["budget"] == first["budget"]) | alike["budget"].isna()]
     left_out = len(same[~same.index.isin(group.index)])
     text = describe(group)
@@ -114,7 +114,7 @@ def teacher_regime(row: pd.Series) -> str:
     return f"{data_of(row)}, teacher {row['teacher']}{length}"
 
 
-def compare(
+def factor_effect(
     group: pd.DataFrame, contrast: Contrast, metric: str, name: str, *, together: int = 1
 ) -> Effect:
     """The effect of a factor on a metric, from pairs that share seed and other factor.
@@ -128,10 +128,10 @@ def compare(
     """
     treated = group[group[contrast.factor] == contrast.treated]
     control = group[group[contrast.factor] == contrast.control]
-    return paired(treated, control, metric, name, shared=contrast.other, together=together)
+    return paired_effect(treated, control, metric, name, shared=contrast.other, together=together)
 
 
-def paired(
+def paired_effect(
     treated: pd.DataFrame,
     control: pd.DataFrame,
     metric: str,
@@ -193,12 +193,14 @@ def quality_beside(
 ) -> tuple[Effect, ...]:
     """Differences in the further measures of quality that the records hold."""
     return tuple(
-        paired(treated, control, f"test.{metric}{suffix}", f"{label}, {words}", shared=shared)
+        paired_effect(
+            treated, control, f"test.{metric}{suffix}", f"{label}, {words}", shared=shared
+        )
         for metric, label in QUALITY.items()
     )
 
 
-def excess(
+def excess_over_floor(
     rows: pd.DataFrame,
     metric: str,
     name: str,
@@ -218,7 +220,7 @@ def excess(
         floor: whose floor: `TEACHER` or `TRAIN`.
     """
     own, other = f"test.{metric}{suffix}", f"{floor}{metric}"
-    if lacking(rows, own, other):
+    if missing_columns(rows, own, other):
         return Effect(name, margin=margin)
     values = (rows[own] - rows[other]).groupby(rows[SEED]).mean()
     return mean_effect(
@@ -226,35 +228,35 @@ def excess(
     )
 
 
-def level(
+def mean_level(
     rows: pd.DataFrame, column: str, name: str, *, margin: float = 0.0, together: int = 1
 ) -> Effect:
     """A column's mean over seeds; an effect without cells if it is absent."""
-    if lacking(rows, column):
+    if missing_columns(rows, column):
         return Effect(name, margin=margin, signed=False)
     values = rows.groupby(SEED)[column].mean().to_numpy()
     coverage = 1.0 - (1.0 - COVERAGE) / together
     return mean_effect(name, values, coverage=coverage, margin=margin, signed=False)
 
 
-def floors(rows: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[Effect, ...]:
+def floor_effects(rows: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[Effect, ...]:
     """The teacher's own figures and those of training images, as they stand in the records."""
     found = []
     for metric, label in metrics.items():
         for column, whose in ((TEACHER, "teacher's own samples"), (TRAIN, "training images")):
-            if not lacking(rows, f"{column}{metric}"):
+            if not missing_columns(rows, f"{column}{metric}"):
                 value = float(rows[f"{column}{metric}"].mean())
                 found.append(Effect(f"floor: {label} of {whose}", value, cells=1, signed=False))
     return tuple(found)
 
 
-def best_rate(rows: pd.DataFrame) -> pd.DataFrame:
+def best_optimiser_trials(rows: pd.DataFrame) -> pd.DataFrame:
     """Of trials of one arm with several optimisers those of the best, by validation FD over seeds.
 
     What the test split says of them is then untouched by the choice.
     """
     rates = rows["rest"].unique()
-    if len(rates) == 1 or lacking(rows, RANKED_BY):
+    if len(rates) == 1 or missing_columns(rows, RANKED_BY):
         most: pd.DataFrame = rows[rows["rest"] == rows["rest"].value_counts().index[0]]
         return most
     seeds = rows.groupby("rest")[SEED].nunique()
@@ -264,7 +266,7 @@ def best_rate(rows: pd.DataFrame) -> pd.DataFrame:
     return best
 
 
-def directed(
+def directional_verdict(
     claim: str,
     number: int,
     effects: Iterable[Effect],
@@ -280,7 +282,7 @@ def directed(
     if missing:
         reason = missing
     elif math.isnan(main.low):
-        reason = too_few(main)
+        reason = too_few_seeds(main)
     elif decision == "not reproduced":
         reason = f"the interval excludes even the smallest effect that counts ({smallest})"
     elif decision == "reproduced":
@@ -288,11 +290,11 @@ def directed(
     else:
         reason = f"the interval holds both no effect and one that counts ({smallest})"
     if not missing and not math.isnan(main.low):
-        reason = f"{reason}. {method(main)}"
+        reason = f"{reason}. {interval_method(main)}"
     return Verdict(claim, number, decision, main, tuple(beside), regime, reason)
 
 
-def beyond(decision: Decision, effect: Effect, form: str = ".3g") -> str:
+def margin_reason(decision: Decision, effect: Effect, form: str = ".3g") -> str:
     """Why an effect is, or is not, beyond its margin."""
     where = {
         "reproduced": "all of the interval is beyond",
@@ -300,11 +302,11 @@ def beyond(decision: Decision, effect: Effect, form: str = ".3g") -> str:
         "undecided": "the interval holds",
     }
     if math.isnan(effect.low):
-        return too_few(effect)
-    return f"{where[decision]} {effect.margin:{form}}. {method(effect)}"
+        return too_few_seeds(effect)
+    return f"{where[decision]} {effect.margin:{form}}. {interval_method(effect)}"
 
 
-def too_few(effect: Effect) -> str:
+def too_few_seeds(effect: Effect) -> str:
     """Why there is no interval."""
     if effect.cells == 0:
         return "no two trials of this regime differ in the claim's factor alone"
@@ -315,7 +317,7 @@ def too_few(effect: Effect) -> str:
     )
 
 
-def method(effect: Effect) -> str:
+def interval_method(effect: Effect) -> str:
     """How an effect and its interval were found."""
     paired = "Paired by seed and other factor, averaged over the other factor; "
     return (
@@ -324,6 +326,6 @@ def method(effect: Effect) -> str:
     )
 
 
-def nothing(claim: str, number: int, regime: str, reason: str) -> Verdict:
+def undecided_verdict(claim: str, number: int, regime: str, reason: str) -> Verdict:
     """Undecided, since something is missing."""
     return Verdict(claim, number, "undecided", Effect("nothing measured"), (), regime, reason)

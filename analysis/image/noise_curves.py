@@ -9,11 +9,28 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank, finish_axis, legend, png
+from analysis.charts import (
+    INK,
+    OBJECTIVE_COLOURS,
+    Chart,
+    blank_figure,
+    figure_png,
+    finish_axis,
+    legend,
+)
 from analysis.effects import Effect
-from analysis.image.contrasts import FD, L1, MATCHED, NOISE, RESCALE, Contrast, compare, usable
-from analysis.image.noise import arms_of_noise
-from analysis.image.sheets import Sheet
+from analysis.image.contrasts import (
+    FD,
+    L1,
+    MATCHED,
+    NOISE,
+    RESCALE,
+    Contrast,
+    factor_effect,
+    finished_trials,
+)
+from analysis.image.noise_on_encodings import arms_of_noise
+from analysis.image.sample_sheets import Sheet
 from analysis.table import comparable_groups, data_of, is_adaptive, plural
 
 PANELS = {"": "prior scale 1", MATCHED: "prior scale sqrt(1 + noise²), as in training"}
@@ -39,7 +56,7 @@ def noise_curves(frame: pd.DataFrame) -> Sheet:
     lines = list(_lines(frame)) if FD in frame else []
     if not lines:
         return Sheet((), (NEEDED,))
-    figure = blank(11.5, 4.8)
+    figure = blank_figure(11.5, 4.8)
     axes = figure.subplots(1, len(PANELS), sharey=True)
     handles = []
     for place, line in enumerate(lines):
@@ -80,7 +97,7 @@ def noise_curves(frame: pd.DataFrame) -> Sheet:
         "three). One line for each data set, size, training subset, teacher, student and rate: "
         + "; ".join(line.label for line in lines)
     )
-    return Sheet((Chart("Effect of noise", png(figure), f"{caption}."),))
+    return Sheet((Chart("Effect of noise", figure_png(figure), f"{caption}."),))
 
 
 def _bar(effect: Effect) -> float:
@@ -90,7 +107,9 @@ def _bar(effect: Effect) -> float:
 
 
 def _lines(frame: pd.DataFrame) -> Sequence[_Line]:
-    rows = usable(frame[frame["objective"] == "x_reconstruction"]).dropna(subset=[FD, NOISE, L1])
+    rows = finished_trials(frame[frame["objective"] == "x_reconstruction"]).dropna(
+        subset=[FD, NOISE, L1]
+    )
     lines = []
     for group in comparable_groups(rows):
         if is_adaptive(group):
@@ -100,7 +119,8 @@ def _lines(frame: pd.DataFrame) -> Sequence[_Line]:
                 levels = tuple(sorted(v for v in set(part[NOISE]) if v > 0.0))
                 effects = {
                     suffix: tuple(
-                        compare(part, Contrast(NOISE, v, 0.0), f"{FD}{suffix}", "") for v in levels
+                        factor_effect(part, Contrast(NOISE, v, 0.0), f"{FD}{suffix}", "")
+                        for v in levels
                     )
                     for suffix in PANELS
                 }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.effects import Verdict
 from analysis.image.claims import CLAIMS, MATCHED, judge
-from analysis.image.drawn import TITLES, draw
+from analysis.image.figure_set import TITLES, draw_figure_set
 from analysis.image.pictures import CELL, NAMES, read_png
 from analysis.image.tables import TEXT, summaries
 from analysis.page import ABSENT, Embedded, data_uri, embed, significant
@@ -43,7 +43,7 @@ def values(found: RecordSet) -> dict[str, Any]:
     records = found.records
     frame = to_frame(found)
     order = ranked(frame)
-    drawn = draw(frame, records)
+    drawn = draw_figure_set(frame, records)
     verdicts = judge(frame)
     unreadable: list[Skipped] = []
     filled = {str(name) for name in frame if bool(frame[name].notna().any())}

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 
 from analysis.effects import FEWEST_SEEDS
-from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, lacking
+from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, missing_columns
 from analysis.page import ABSENT, significant
 from analysis.records import PNG_SIGNATURE, Skipped, TrialRecord, read_artefact
 from analysis.table import MEASURES, plural
@@ -61,7 +61,7 @@ def shown_trial(rows: pd.DataFrame) -> pd.Series | None:
     """
     if rows.empty:
         return None
-    measure = next((name for name in MEASURES if not lacking(rows, name)), None)
+    measure = next((name for name in MEASURES if not missing_columns(rows, name)), None)
     cells = rows.groupby(CELL, dropna=False)
     seeds = cells[SEED].transform("nunique")
     enough = rows[seeds >= min(FEWEST_SEEDS, int(seeds.max()))]

@@ -9,10 +9,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.charts import FLOOR, INK, OBJECTIVE_COLOURS, Chart, blank, finish_axis, legend, png
-from analysis.image.contrasts import FD, L1, NOISE, RESCALE, SEED, TEACHER, TRAIN, lacking, usable
+from analysis.charts import (
+    FLOOR,
+    INK,
+    OBJECTIVE_COLOURS,
+    Chart,
+    blank_figure,
+    figure_png,
+    finish_axis,
+    legend,
+)
+from analysis.image.contrasts import (
+    FD,
+    L1,
+    NOISE,
+    RESCALE,
+    SEED,
+    TEACHER,
+    TRAIN,
+    finished_trials,
+    missing_columns,
+)
 from analysis.image.pictures import NAMES
-from analysis.image.sheets import Sheet
+from analysis.image.sample_sheets import Sheet
 from analysis.table import REGIME, data_of, plural
 
 PANELS = {
@@ -26,15 +45,15 @@ COLOURS = dict(zip(NAMES, OBJECTIVE_COLOURS, strict=False))
 
 def collapse_charts(frame: pd.DataFrame) -> Sheet:
     """Share of the most frequent class, and coverage, by objective; one chart a regime."""
-    rows, charts, missing = usable(frame), [], []
-    if lacking(rows, "test.top_class_share"):
+    rows, charts, missing = finished_trials(frame), [], []
+    if missing_columns(rows, "test.top_class_share"):
         return Sheet((), ("test.top_class_share",))
     for _, group in rows.groupby([*REGIME, "teacher"], dropna=False):
         if group["objective"].nunique() < 2:
             missing.append(f"{data_of(group.iloc[0])}: students of at least two objectives")
             continue
         charts.append(_collapse_chart(group))
-        if lacking(group, "test.coverage"):
+        if missing_columns(group, "test.coverage"):
             missing.append(f"{data_of(group.iloc[0])}: test.coverage")
     return Sheet(tuple(charts), tuple(missing))
 
@@ -42,9 +61,9 @@ def collapse_charts(frame: pd.DataFrame) -> Sheet:
 def _collapse_chart(group: pd.DataFrame) -> Chart:
     group = group.assign(arm=[_arm(row) for _, row in group.iterrows()])
     order = [name for name in _arms(group) if name in set(group["arm"])]
-    shown = {m: label for m, label in PANELS.items() if not lacking(group, f"test.{m}")}
+    shown = {m: label for m, label in PANELS.items() if not missing_columns(group, f"test.{m}")}
     students = sorted(set(group["student"]))
-    figure = blank(5.8 * len(shown), 4.6)
+    figure = blank_figure(5.8 * len(shown), 4.6)
     for axis, (metric, label) in zip(
         figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
     ):
@@ -65,7 +84,7 @@ def _collapse_chart(group: pd.DataFrame) -> Chart:
         f"{', '.join(f'{v:.0f}' for v in sorted(set(group['updates'])))} updates. Lines: the "
         "teacher's own samples and training images, judged in the same way."
     )
-    return Chart(f"Collapse by objective, {data_of(first)}", png(figure), caption)
+    return Chart(f"Collapse by objective, {data_of(first)}", figure_png(figure), caption)
 
 
 def _arms(group: pd.DataFrame) -> list[str]:
@@ -105,7 +124,7 @@ def _points(
 
 def _floors(axis: Axes, group: pd.DataFrame, metric: str) -> None:
     for prefix, line in zip((TEACHER, TRAIN), _floor_lines(), strict=True):
-        if not lacking(group, f"{prefix}{metric}"):
+        if not missing_columns(group, f"{prefix}{metric}"):
             value = float(group[f"{prefix}{metric}"].mean())
             axis.axhline(value, color=FLOOR, linestyle=line.get_linestyle(), linewidth=1.1)
 
@@ -124,8 +143,8 @@ def _student_marker(students: Sequence[str], name: str) -> Line2D:
 
 def pareto_charts(frame: pd.DataFrame) -> Sheet:
     """Classifier FD against the Wasserstein distance of log p_T, means of cells; one a regime."""
-    rows = usable(frame)
-    missing = lacking(rows, FD, MATCH)
+    rows = finished_trials(frame)
+    missing = missing_columns(rows, FD, MATCH)
     if missing:
         return Sheet((), (missing.removeprefix("the records hold no "),))
     charts = []
@@ -138,7 +157,7 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
     keys = ["student", "objective", "estimator", NOISE, L1, RESCALE, "rest"]
     cells = group.groupby(keys, dropna=False)[[FD, MATCH]].mean().reset_index()
     students = sorted(set(cells["student"]))
-    figure = blank(7.4, 5.2)
+    figure = blank_figure(7.4, 5.2)
     axis = figure.subplots()
     for _, cell in cells.iterrows():
         colour = COLOURS.get(cell["objective"], FLOOR)
@@ -161,7 +180,7 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
         drawstyle="steps-post",
         zorder=2,
     )
-    if not lacking(group, f"{TEACHER}classifier_fd"):
+    if not missing_columns(group, f"{TEACHER}classifier_fd"):
         floor = float(group[f"{TEACHER}classifier_fd"].mean())
         axis.axvline(floor, color=FLOOR, linestyle="--", linewidth=1.1)
     finish_axis(
@@ -187,7 +206,9 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
         "other beats in both. A collapsed student can match log p_T well: low is good only with a "
         "low FD."
     )
-    return Chart(f"Quality and likelihood match, {data_of(group.iloc[0])}", png(figure), caption)
+    return Chart(
+        f"Quality and likelihood match, {data_of(group.iloc[0])}", figure_png(figure), caption
+    )
 
 
 def front(first: np.ndarray, second: np.ndarray) -> list[int]:

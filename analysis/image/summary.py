@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.effects import FEWEST_SEEDS, half_width
-from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, usable
+from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, finished_trials
 from analysis.table import MEASURES, REGIME
 
 KEYS = [
@@ -48,7 +48,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if frame.empty:
         return pd.DataFrame()
-    rows = usable(frame)
+    rows = finished_trials(frame)
     columns = columns_of(rows)
     lines: list[dict[str, Any]] = []
     for _, group in rows.groupby([*REGIME, "teacher"], dropna=False):

@@ -92,7 +92,7 @@ def arm_of(config: Mapping[str, Any]) -> Arm:
     return replace(arm, name=_name(arm))
 
 
-def named(arms: Iterable[Arm]) -> dict[str, Arm]:
+def distinct_arms(arms: Iterable[Arm]) -> dict[str, Arm]:
     """Distinct arms by key, in order, with names of their own, colours and dashes."""
     ordered = sorted({arm.key: arm for arm in arms}.values(), key=lambda arm: arm.order)
     found: dict[str, Arm] = {}

@@ -52,7 +52,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Scale:
+class MeasureScale:
     """One measure on the known sounds.
 
     Attributes:
@@ -96,7 +96,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class MeasureCalibration:
     """All headline measures of a regime on the known sounds.
 
     Attributes:
@@ -104,7 +104,7 @@ class Calibration:
         sentences: of the test split.
     """
 
-    scales: Mapping[str, Scale]
+    scales: Mapping[str, MeasureScale]
     sentences: int
 
     @property
@@ -124,34 +124,34 @@ class Calibration:
         return (*lacking, *failed)
 
 
-def calibrate(regime: Regime) -> Calibration:
+def calibrate_measures(regime: Regime) -> MeasureCalibration:
     """Judge the measures of a regime by its floors; see the module."""
     floors = regime.floors
     if not all(sound in floors for sound in SOUNDS):
-        return Calibration({}, 0)
+        return MeasureCalibration({}, 0)
     scales = {}
     for metric, label in HEADLINES.items():
         if all(metric in own for own in floors.values()):
             scales[metric] = _scale(metric, label, {s: floors[s][metric] for s in floors})
-    return Calibration(scales, regime.sentences)
+    return MeasureCalibration(scales, regime.sentences)
 
 
-def _scale(metric: str, label: str, values: Mapping[str, Array]) -> Scale:
-    span = over_sentences(values["natural"] - values["whisper"]).value
+def _scale(metric: str, label: str, values: Mapping[str, Array]) -> MeasureScale:
+    span = sentence_mean(values["natural"] - values["whisper"]).value
     steps = tuple(
         Step(
             SOUNDS[found.upper],
             SOUNDS[found.lower],
-            over_sentences(values[found.upper] - values[found.lower]),
+            sentence_mean(values[found.upper] - values[found.lower]),
             found.holds,
         )
         for found in compare_kinds(metric, values)
     )
-    levels = {sound: over_sentences(own) for sound, own in values.items()}
-    return Scale(metric, label, levels, steps, span)
+    levels = {sound: sentence_mean(own) for sound, own in values.items()}
+    return MeasureScale(metric, label, levels, steps, span)
 
 
-def over_sentences(values: Array, coverage: float = COVERAGE) -> Interval:
+def sentence_mean(values: Array, coverage: float = COVERAGE) -> Interval:
     """Mean over sentences with its t-interval; values that are not finite are left out."""
     kept = values[np.isfinite(values)]
     if len(kept) == 0:

@@ -10,11 +10,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.charts import FLOOR, INK, Chart, blank, finish_axis, legend, plain_axis, png
+from analysis.charts import (
+    FLOOR,
+    INK,
+    Chart,
+    blank_figure,
+    figure_png,
+    finish_axis,
+    legend,
+    plain_axis,
+)
 from analysis.table import curve, plural
 from analysis.vocoder.arms import Dash
-from analysis.vocoder.crossed import crossed_interval
-from analysis.vocoder.study import EXCESS, HNR, LEVEL, RECALL, WHISPERING, Regime, Study
+from analysis.vocoder.crossed_random_effects import crossed_interval
+from analysis.vocoder.study import EXCESS, HNR, LEVEL, RECALL, WHISPERING, Regime, VocoderStudy
 from analysis.vocoder.tables import lines_of
 
 PANELS = {
@@ -35,7 +44,7 @@ MARKS: dict[str, Dash] = {
 }
 
 
-def named_charts(study: Study) -> dict[str, list[Chart]]:
+def named_charts(study: VocoderStudy) -> dict[str, list[Chart]]:
     """Charts by name, one a regime where there is something to draw."""
     found: dict[str, list[Chart]] = {"vocoder_students": [], "vocoder_curves": []}
     for key, regime in study.regimes.items():
@@ -64,7 +73,7 @@ def _floor_handles(drawn: set[str]) -> list[Line2D]:
 
 def _students(regime: Regime) -> Chart:
     cells = [cell for cell in regime.cells.values() if EXCESS in cell.tables]
-    figure = blank(13.0, 0.42 * len(cells) + 1.7)
+    figure = blank_figure(13.0, 0.42 * len(cells) + 1.7)
     axes = figure.subplots(1, len(PANELS), sharey=True)
     drawn: set[str] = set()
     for axis, (metric, label) in zip(axes, PANELS.items(), strict=True):
@@ -94,10 +103,10 @@ def _students(regime: Regime) -> Chart:
         "lines: known sounds judged in the same way. All but the level are measured after levels "
         "are matched; level 0 dB is that of the recording."
     )
-    return Chart("Students between whisper and recording", png(figure), caption)
+    return Chart("Students between whisper and recording", figure_png(figure), caption)
 
 
-def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
+def _curves(study: VocoderStudy, regime: Regime, rows: pd.DataFrame) -> Chart | None:
     points = pd.DataFrame(
         [point for _, row in rows.iterrows() for point in _points(study, row)],
         columns=["arm", "trial", "finished", "metric", "updates", "seconds", "value"],
@@ -105,7 +114,7 @@ def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
     shown = [metric for metric in CURVES if (points["metric"] == metric).any()]
     if not shown:
         return None
-    figure = blank(11.5, 2.7 * len(shown) + 0.9)
+    figure = blank_figure(11.5, 2.7 * len(shown) + 0.9)
     axes = figure.subplots(len(shown), 2, squeeze=False)
     drawn: set[str] = set()
     for line, metric in zip(axes, shown, strict=True):
@@ -129,10 +138,12 @@ def _curves(study: Study, regime: Regime, rows: pd.DataFrame) -> Chart | None:
         "Horizontal lines: known sounds, on the test split. Whispering is 0 for recordings and 1 "
         "for a whisper."
     )
-    return Chart("Learning curves", png(figure), caption)
+    return Chart("Learning curves", figure_png(figure), caption)
 
 
-def _points(study: Study, row: pd.Series) -> list[tuple[str, str, bool, str, int, float, float]]:
+def _points(
+    study: VocoderStudy, row: pd.Series
+) -> list[tuple[str, str, bool, str, int, float, float]]:
     record = study.records[row["record"]].record
     rate = row["spent_seconds"] / record.spent.updates if record.spent.updates > 0 else math.nan
     finished = row["status"] == "finished"
@@ -143,7 +154,7 @@ def _points(study: Study, row: pd.Series) -> list[tuple[str, str, bool, str, int
     ]
 
 
-def _draw(study: Study, axis: Axes, points: pd.DataFrame, unit: str) -> None:
+def _draw(study: VocoderStudy, axis: Axes, points: pd.DataFrame, unit: str) -> None:
     arms: Mapping[str, pd.DataFrame] = {str(key): own for key, own in points.groupby("arm")}
     for key, own in arms.items():
         arm = study.arms[key]

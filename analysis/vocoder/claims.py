@@ -10,21 +10,21 @@ from collections.abc import Iterator, Sequence
 
 from analysis.effects import COVERAGE, Effect, Verdict
 from analysis.records import TrialRecord
-from analysis.vocoder.calibration import Calibration, calibrate, over_sentences
-from analysis.vocoder.crossed import crossed_effect
-from analysis.vocoder.rules import (
+from analysis.vocoder.calibration import MeasureCalibration, calibrate_measures, sentence_mean
+from analysis.vocoder.crossed_random_effects import crossed_effect
+from analysis.vocoder.decision_rules import (
     NUMBER,
     SMALLEST_LEVEL_DB,
     above_midpoint,
     at_equal_seconds,
+    calibrated_verdict,
     difference,
     effects_of,
     floor_table,
-    judged,
-    less_floor,
+    minus_floor,
     share_of_way,
 )
-from analysis.vocoder.study import EXCESS, LEVEL, Cell, Regime, Study
+from analysis.vocoder.study import EXCESS, LEVEL, ArmCell, Regime, VocoderStudy
 
 PARTS = 3
 """Sentences that the claim as the paper words it rests on: 15a, 15b and 15c."""
@@ -40,17 +40,19 @@ DEAF = "the teacher's own samples are not shown to be above a whisper: there is 
 NO_ARRAYS = "its arrays with a value a sentence could not be read"
 
 
-def judge(study: Study) -> tuple[Verdict, ...]:
+def judge(study: VocoderStudy) -> tuple[Verdict, ...]:
     """Verdicts on claim 15 and its parts, for every regime with finished trials."""
     verdicts: list[Verdict] = []
     for regime in study.regimes.values():
         if regime.cells:
-            found = _judge_regime(study, regime, calibrate(regime))
+            found = _judge_regime(study, regime, calibrate_measures(regime))
             verdicts += sorted(found, key=lambda verdict: verdict.claim.partition(".")[0])
     return tuple(verdicts)
 
 
-def _judge_regime(study: Study, regime: Regime, calibration: Calibration) -> Iterator[Verdict]:
+def _judge_regime(
+    study: VocoderStudy, regime: Regime, calibration: MeasureCalibration
+) -> Iterator[Verdict]:
     cells = list(regime.cells.values())
     x = next((cell for cell in cells if cell.arm.is_x_l1), None)
     plain = [c for c in cells if c.arm.is_reverse_kl and not c.arm.has_power]
@@ -67,7 +69,7 @@ def _judge_regime(study: Study, regime: Regime, calibration: Calibration) -> Ite
         yield bench.whispers_less("15d", x, kl, NO_POWER)
 
 
-def _or_none(cells: list[Cell]) -> list[Cell | None]:
+def _or_none(cells: list[ArmCell]) -> list[ArmCell | None]:
     """What is missing is said once."""
     return [*cells] or [None]
 
@@ -78,14 +80,14 @@ class _Bench:
     def __init__(
         self,
         regime: Regime,
-        calibration: Calibration,
+        calibration: MeasureCalibration,
         records: Sequence[TrialRecord],
         adaptive: bool,
     ) -> None:
         self.regime, self.calibration, self.records = regime, calibration, records
         self.adaptive = adaptive
 
-    def whispers(self, kl: Cell | None, coverage: float = COVERAGE) -> Verdict:
+    def whispers(self, kl: ArmCell | None, coverage: float = COVERAGE) -> Verdict:
         """15a."""
         name = "Reverse KL without the power loss" if kl is None else _capital(kl.arm.name)
         claim = (
@@ -95,7 +97,7 @@ class _Bench:
         beside = () if kl is None else self._levels(kl)
         return self._placed(claim, kl, -1, beside, NO_KL, coverage)
 
-    def does_not_whisper(self, x: Cell | None, coverage: float = COVERAGE) -> Verdict:
+    def does_not_whisper(self, x: ArmCell | None, coverage: float = COVERAGE) -> Verdict:
         """15b."""
         claim = (
             "15b. x-reconstruction l1 does not whisper: its samples are nearer to the teacher's "
@@ -106,7 +108,12 @@ class _Bench:
         return self._placed(claim, x, 1, beside, NO_X, coverage)
 
     def whispers_less(
-        self, part: str, x: Cell | None, kl: Cell | None, absent: str, coverage: float = COVERAGE
+        self,
+        part: str,
+        x: ArmCell | None,
+        kl: ArmCell | None,
+        absent: str,
+        coverage: float = COVERAGE,
     ) -> Verdict:
         """15c without the power loss, 15d with it."""
         other = "reverse KL" if kl is None else kl.arm.name
@@ -131,7 +138,7 @@ class _Bench:
         ]
         return self._judge(claim, effects, 1, beside)
 
-    def is_quiet(self, kl: Cell | None) -> Verdict:
+    def is_quiet(self, kl: ArmCell | None) -> Verdict:
         """15e."""
         name = "Reverse KL without the power loss" if kl is None else _capital(kl.arm.name)
         claim = (
@@ -144,7 +151,7 @@ class _Bench:
         teacher = floor_table(self.regime, "teacher", LEVEL)
         effect = crossed_effect(
             f"voiced level, {kl.arm.name} minus its teacher, dB",
-            less_floor(kl.tables[LEVEL], teacher),
+            minus_floor(kl.tables[LEVEL], teacher),
             margin=SMALLEST_LEVEL_DB,
             cells=2,
         )
@@ -153,11 +160,11 @@ class _Bench:
             for cell in self.regime.cells.values()
             if LEVEL in cell.tables
         ]
-        own = over_sentences(self.regime.floors["teacher"][LEVEL])
+        own = sentence_mean(self.regime.floors["teacher"][LEVEL])
         floor = Effect("voiced level, teacher, dB", own.value, own.low, own.high, cells=1)
         return self._judge(claim, [effect], -1, [floor, *beside])
 
-    def whole(self, kl: Cell | None, x: Cell | None) -> Verdict:
+    def whole(self, kl: ArmCell | None, x: ArmCell | None) -> Verdict:
         """The claim as the paper words it: 15a, 15b and 15c together."""
         name = "reverse KL" if kl is None else kl.arm.name
         claim = (
@@ -192,7 +199,7 @@ class _Bench:
     def _placed(
         self,
         claim: str,
-        cell: Cell | None,
+        cell: ArmCell | None,
         direction: int,
         beside: Sequence[Effect],
         absent: str,
@@ -213,9 +220,9 @@ class _Bench:
     def _has_voice(self, metric: str) -> bool:
         """Whether the teacher is above a whisper: else there is no way from one to the other."""
         floors = self.regime.floors
-        return over_sentences(floors["teacher"][metric] - floors["whisper"][metric]).low > 0.0
+        return sentence_mean(floors["teacher"][metric] - floors["whisper"][metric]).low > 0.0
 
-    def _levels(self, cell: Cell) -> list[Effect]:
+    def _levels(self, cell: ArmCell) -> list[Effect]:
         """An arm's own excess, and its place between whisper and teacher."""
         if EXCESS not in cell.tables or not self.calibration.scales:
             return []
@@ -233,13 +240,13 @@ class _Bench:
             ),
         ]
 
-    def _minus(self, cell: Cell, kl: Cell) -> Effect:
+    def _minus(self, cell: ArmCell, kl: ArmCell) -> Effect:
         name = f"periodicity excess, {cell.arm.name} minus {kl.arm.name}"
         if self._missing(cell, ""):
             return Effect(name)
         return crossed_effect(name, difference(cell, kl, EXCESS), cells=2)
 
-    def _missing(self, cell: Cell | None, absent: str) -> str:
+    def _missing(self, cell: ArmCell | None, absent: str) -> str:
         if self.adaptive:
             return "cells were chosen by an adaptive search, which is no balanced design"
         if cell is None:
@@ -254,10 +261,10 @@ class _Bench:
         self, claim: str, effects: Sequence[Effect], direction: int, beside: Sequence[Effect]
     ) -> Verdict:
         kept = [effect for effect in beside if effect.cells]
-        return judged(claim, effects, direction, kept, self._words, self.calibration)
+        return calibrated_verdict(claim, effects, direction, kept, self._words, self.calibration)
 
     def _nothing(self, claim: str, missing: str) -> Verdict:
-        return judged(claim, [], 1, [], self._words, self.calibration, missing=missing)
+        return calibrated_verdict(claim, [], 1, [], self._words, self.calibration, missing=missing)
 
 
 def _capital(name: str) -> str:

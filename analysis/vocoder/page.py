@@ -7,11 +7,11 @@ from typing import Any
 from analysis.charts import Chart
 from analysis.page import embed
 from analysis.records import RecordSet
-from analysis.vocoder.calibration import SOUNDS, calibrate
+from analysis.vocoder.calibration import SOUNDS, calibrate_measures
 from analysis.vocoder.charts import named_charts
 from analysis.vocoder.claims import headline, judge
-from analysis.vocoder.sounds import gallery, sheet
-from analysis.vocoder.study import Regime, Study, read_study
+from analysis.vocoder.sounds import sound_gallery, spectrogram_sheet
+from analysis.vocoder.study import Regime, VocoderStudy, read_vocoder_study
 from analysis.vocoder.tables import TABLES, as_frame, costs_of, lines_of, teachers_of
 
 TEMPLATE = "report_vocoder.html.j2"
@@ -19,8 +19,8 @@ TEMPLATE = "report_vocoder.html.j2"
 
 def values(found: RecordSet) -> dict[str, Any]:
     """What the page of one sweep shows."""
-    study = read_study(found)
-    heard = gallery(study)
+    study = read_vocoder_study(found)
+    heard = sound_gallery(study)
     verdicts = judge(study)
     return {
         "statuses": dict(study.frame["status"].value_counts()),
@@ -40,10 +40,10 @@ def values(found: RecordSet) -> dict[str, Any]:
     }
 
 
-def _regime(study: Study, regime: Regime) -> dict[str, Any]:
+def _regime(study: VocoderStudy, regime: Regime) -> dict[str, Any]:
     return {
         "words": regime.words,
-        "calibration": calibrate(regime),
+        "calibration": calibrate_measures(regime),
         "lines": lines_of(regime),
         "costs": costs_of(regime, study),
         "sentences": regime.sentences,
@@ -53,9 +53,9 @@ def _regime(study: Study, regime: Regime) -> dict[str, Any]:
 
 def files(found: RecordSet) -> dict[str, bytes]:
     """File name -> content of the figures and of the table, for a README or a paper."""
-    study = read_study(found)
+    study = read_vocoder_study(found)
     made: dict[str, list[Chart]] = named_charts(study)
-    spectrograms = sheet(study)
+    spectrograms = spectrogram_sheet(study)
     if spectrograms is not None:
         made["vocoder_spectrograms"] = [spectrograms]
     contents = {

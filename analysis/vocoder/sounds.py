@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from scipy import signal
 from scipy.io import wavfile
 
-from analysis.charts import INK, Chart, blank, png
+from analysis.charts import INK, Chart, blank_figure, figure_png
 from analysis.effects import Array
 from analysis.page import data_uri
 from analysis.records import Skipped, TrialRecord, read_artefact
-from analysis.vocoder.study import EXCESS, FLOOR, HNR, LEVEL, MATCHED, Study
+from analysis.vocoder.study import EXCESS, FLOOR, HNR, LEVEL, MATCHED, VocoderStudy
 
 SHOWN = {
     "natural": "Recording",
@@ -74,7 +74,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Stage:
+class RegimeSounds:
     """The sounds of a regime.
 
     Attributes:
@@ -96,7 +96,7 @@ class Gallery:
         unreadable: files that are no sounds.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[RegimeSounds, ...]
     left_out: int
     unreadable: tuple[Skipped, ...]
 
@@ -111,7 +111,7 @@ class _Source:
     note: str
 
 
-def gallery(study: Study) -> Gallery:
+def sound_gallery(study: VocoderStudy) -> Gallery:
     """Read and draw the sounds of a sweep, of each arm those of its lowest seed that has any."""
     spent, left_out = 0, 0
     unreadable: list[Skipped] = []
@@ -138,11 +138,11 @@ def gallery(study: Study) -> Gallery:
             if clips:
                 utterances.append(Utterance(place, tuple(clips)))
         if utterances:
-            stages.append(Stage(regime.words, tuple(utterances)))
+            stages.append(RegimeSounds(regime.words, tuple(utterances)))
     return Gallery(tuple(stages), left_out, tuple(unreadable))
 
 
-def sheet(study: Study) -> Chart | None:
+def spectrogram_sheet(study: VocoderStudy) -> Chart | None:
     """Spectrograms of the first sentence, for print: a panel a sound."""
     for key, regime in study.regimes.items():
         for sources in _sources(study, key).values():
@@ -152,7 +152,7 @@ def sheet(study: Study) -> Chart | None:
                 continue
             columns = min(3, len(waves))
             lines = math.ceil(len(waves) / columns)
-            figure = blank(4.2 * columns, 1.9 * lines + 0.3)
+            figure = blank_figure(4.2 * columns, 1.9 * lines + 0.3)
             axes = figure.subplots(lines, columns, squeeze=False).ravel()
             drawn = [(source, wave, spectrogram(wave)) for source, wave in waves]
             loudest = float(drawn[0][2].max())
@@ -166,7 +166,7 @@ def sheet(study: Study) -> Chart | None:
                 f"the lowest seed. {RANGE_DB:.0f} dB below the loudest point of the recording are "
                 "white in all panels."
             )
-            return Chart("Spectrograms of one sentence", png(figure), caption)
+            return Chart("Spectrograms of one sentence", figure_png(figure), caption)
     return None
 
 
@@ -200,7 +200,7 @@ def _picture(wave: Wave, levels: Array, loudest: float) -> bytes:
     # Fixed margins: a layout engine draws everything twice, and there are dozens of these.
     figure = Figure(figsize=(3.6, 1.75), dpi=95, facecolor="white")
     _draw(figure.add_axes((0.11, 0.24, 0.86, 0.72)), wave, levels, loudest)
-    return png(figure)
+    return figure_png(figure)
 
 
 def _draw(axis: Axes, wave: Wave, levels: Array, loudest: float) -> None:
@@ -219,7 +219,7 @@ def _draw(axis: Axes, wave: Wave, levels: Array, loudest: float) -> None:
     axis.set_ylabel("kHz", fontsize=7)
 
 
-def _sources(study: Study, regime: str) -> dict[int, list[_Source]]:
+def _sources(study: VocoderStudy, regime: str) -> dict[int, list[_Source]]:
     """Place of the sentence -> its sounds in order."""
     rows = study.frame[(study.frame["regime"] == regime) & (study.frame["status"] == "finished")]
     heard = [i for i in rows["record"] if any(_places(study.records[i], STUDENT))]
@@ -244,7 +244,7 @@ def _sources(study: Study, regime: str) -> dict[int, list[_Source]]:
     return dict(sorted(found.items()))
 
 
-def _chosen(study: Study, regime: str, rows: pd.DataFrame) -> Iterator[pd.Series]:
+def _chosen(study: VocoderStudy, regime: str, rows: pd.DataFrame) -> Iterator[pd.Series]:
     """Of each arm the trial with the lowest seed, not the best, at the arm's own best optimiser."""
     cells = study.regimes[regime].cells
     for key in study.arms:

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 from analysis.effects import FEWEST_SEEDS, Array
 from analysis.records import RecordSet, Skipped, TrialRecord, read_artefact
 from analysis.table import plural, to_frame
-from analysis.vocoder.arms import Arm, arm_of, digest, named
+from analysis.vocoder.arms import Arm, arm_of, digest, distinct_arms
 
 EXCESS, HNR, RECALL = "periodicity_excess", "harmonics_to_noise", "voiced_recall_acf"
 LEVEL, WHISPERING = "voiced_level_db", "whispering"
@@ -31,7 +31,7 @@ OWN_FIELDS = ("objective", "power", "optimiser", "seed", "replicas")
 
 
 @dataclass(frozen=True)
-class Cell:
+class ArmCell:
     """An arm in a regime, with its best optimiser.
 
     Attributes:
@@ -68,7 +68,7 @@ class Regime:
 
     words: str
     teacher: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, ArmCell]
     floors: Mapping[str, Mapping[str, Array]]
     reference: Mapping[str, Mapping[str, float]]
 
@@ -79,7 +79,7 @@ class Regime:
 
 
 @dataclass(frozen=True)
-class Study:
+class VocoderStudy:
     """A vocoder sweep.
 
     Attributes:
@@ -105,11 +105,11 @@ class Study:
         return bool(set(self.frame["search"]) - {"", "grid"})
 
 
-def read_study(found: RecordSet) -> Study:
+def read_vocoder_study(found: RecordSet) -> VocoderStudy:
     """Read a sweep with all its arrays; what cannot be read is left out and named."""
     frame = to_frame(found).reset_index(drop=True)
     configs = [found.records[i].record.config for i in frame["record"]]
-    arms = named(arm_of(config) for config in configs)
+    arms = distinct_arms(arm_of(config) for config in configs)
     spent = [found.records[i].record.spent for i in frame["record"]]
     frame["arm"] = [arm_of(config).key for config in configs]
     frame["name"] = [arms[key].name for key in frame["arm"]]
@@ -132,10 +132,10 @@ def read_study(found: RecordSet) -> Study:
         str(key): _regime(rows, found.records, arms, arrays, unreadable)
         for key, rows in frame.groupby("regime", sort=False)
     }
-    return Study(frame, found.records, arms, regimes, arrays, tuple(unreadable))
+    return VocoderStudy(frame, found.records, arms, regimes, arrays, tuple(unreadable))
 
 
-def usable(frame: pd.DataFrame) -> pd.DataFrame:
+def finished_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Finished trials whose budget was spent; of a cell's trials with one seed the first."""
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
     rows = frame[(frame["status"] == "finished") & spent]
@@ -149,7 +149,7 @@ def _regime(
     arrays: dict[int, dict[str, Array]],
     unreadable: list[Skipped],
 ) -> Regime:
-    good = usable(rows)
+    good = finished_trials(rows)
     floors: dict[str, dict[str, Array]] = {}
     for index in good["record"]:
         if index not in arrays:
@@ -179,7 +179,7 @@ def _cell(
     arm: Arm,
     arrays: Mapping[int, Mapping[str, Array]],
     floors: Mapping[str, Mapping[str, Array]],
-) -> Cell:
+) -> ArmCell:
     tunings = rows["tuning"].nunique()
     best = best_tuning(rows).sort_values("seed")
     tables: dict[str, pd.DataFrame] = {}
@@ -199,7 +199,7 @@ def _cell(
         for scale in ("", MATCHED):
             if scale + EXCESS in names:
                 tables[scale + WHISPERING] = 1.0 - tables[scale + EXCESS] / natural
-    return Cell(arm, best, tables, tunings)
+    return ArmCell(arm, best, tables, tunings)
 
 
 def best_tuning(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects import FEWEST_SEEDS, Interval
-from analysis.vocoder.calibration import over_sentences
-from analysis.vocoder.crossed import crossed_interval
-from analysis.vocoder.study import EXCESS, MATCHED, WHISPERING, Cell, Regime, Study
+from analysis.vocoder.calibration import sentence_mean
+from analysis.vocoder.crossed_random_effects import crossed_interval
+from analysis.vocoder.study import EXCESS, MATCHED, WHISPERING, ArmCell, Regime, VocoderStudy
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def lines_of(regime: Regime) -> list[Line]:
     return [*lines, *_floors(regime)]
 
 
-def _line(cell: Cell, prefix: str, name: str) -> Line:
+def _line(cell: ArmCell, prefix: str, name: str) -> Line:
     values = {}
     for column in (c for columns in TABLES.values() for c in columns):
         table = cell.tables.get(prefix + column.metric)
@@ -150,7 +150,7 @@ def _floors(regime: Regime) -> Iterator[Line]:
     if "natural" in regime.floors:
         natural = float(np.nanmean(regime.floors["natural"][EXCESS]))
     for sound, name in FLOOR_ROWS.items():
-        found = {metric: over_sentences(v) for metric, v in regime.floors.get(sound, {}).items()}
+        found = {metric: sentence_mean(v) for metric, v in regime.floors.get(sound, {}).items()}
         for metric, value in regime.reference.get(f"{sound}_test", {}).items():
             if not metric.endswith(("_se", "_n")):
                 found.setdefault(metric, Interval(value, math.nan, math.nan, 0))
@@ -162,7 +162,7 @@ def _floors(regime: Regime) -> Iterator[Line]:
             yield Line(name, True, 0, 0, found)
 
 
-def costs_of(regime: Regime, study: Study) -> list[Cost]:
+def costs_of(regime: Regime, study: VocoderStudy) -> list[Cost]:
     """What each arm of a regime has cost."""
     lines = []
     for cell in regime.cells.values():
@@ -180,7 +180,7 @@ def costs_of(regime: Regime, study: Study) -> list[Cost]:
     return lines
 
 
-def teachers_of(study: Study) -> list[Teacher]:
+def teachers_of(study: VocoderStudy) -> list[Teacher]:
     """The teachers of all regimes, each once."""
     found: dict[str, Teacher] = {}
     for regime in study.regimes.values():
@@ -198,7 +198,7 @@ def teachers_of(study: Study) -> list[Teacher]:
     return list(found.values())
 
 
-def as_frame(study: Study) -> pd.DataFrame:
+def as_frame(study: VocoderStudy) -> pd.DataFrame:
     """All tables in one, for a CSV file: a row a regime, student or floor, and metric."""
     rows = []
     for regime in study.regimes.values():

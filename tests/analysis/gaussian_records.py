@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.gaussian.study import Study, read_study
+from analysis.gaussian.study import GaussianStudy, read_gaussian_study
 from analysis.records import RecordSet, Sweep, TrialRecord
 from raydistill.record import Evaluation, Record, Spent
 from raydistill.store.assets import Store
@@ -115,9 +115,9 @@ def trial(
     return TrialRecord(Sweep("sweep", NOWHERE, {"settings": {"search": search}}), NOWHERE, record)
 
 
-def study_of(*records: TrialRecord) -> Study:
+def study_of(*records: TrialRecord) -> GaussianStudy:
     """The study of synthetic records."""
-    return read_study(RecordSet(NOWHERE, (records[0].sweep,), tuple(records), ()))
+    return read_gaussian_study(RecordSet(NOWHERE, (records[0].sweep,), tuple(records), ()))
 
 
 def sweep(
@@ -125,7 +125,7 @@ def sweep(
     objectives: tuple[str, ...] = ("reverse_kl", "z_reconstruction", "x_reconstruction"),
     dimensions: tuple[int, ...] = (4, 16, 64),
     **changes: Any,
-) -> Study:
+) -> GaussianStudy:
     """A grid of synthetic records."""
     cells = [config(kind, t, **changes) for t in dimensions for kind in objectives]
     return study_of(*(trial(i, cell, metrics) for i, cell in enumerate(cells)))

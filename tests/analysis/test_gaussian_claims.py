@@ -9,8 +9,8 @@ import pytest
 
 from analysis.effects import Verdict
 from analysis.gaussian.claims import judge
-from analysis.gaussian.explanation import explain
-from analysis.gaussian.study import Study
+from analysis.gaussian.failure_causes import failure_cause_findings
+from analysis.gaussian.study import GaussianStudy
 from analysis.gaussian.tables import FLOOR_NAME, correlations, metric_table, teacher_table
 from tests.analysis.gaussian_records import (
     SEEDS,
@@ -27,7 +27,7 @@ from tests.analysis.gaussian_records import (
 Random = np.random.Generator
 
 
-def about(study: Study, number: int, words: str = "") -> list[Verdict]:
+def about(study: GaussianStudy, number: int, words: str = "") -> list[Verdict]:
     return [v for v in judge(study) if v.number == number and words in v.claim]
 
 
@@ -155,7 +155,7 @@ def test_records_with_little_in_them_are_undecided_and_not_fatal() -> None:
     study = sweep(lambda *_: {"kl_student_teacher": 1.0})
     found = {v.number: v.verdict for v in judge(study) if v.number != 2}
     assert found == {1: "undecided", 3: "not reproduced", 4: "undecided", 5: "undecided"}
-    assert explain(study) is not None
+    assert failure_cause_findings(study) is not None
     assert len(metric_table(study)) == 12
     assert correlations(study)
 

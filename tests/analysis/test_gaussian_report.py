@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from analysis.export import ExportSettings, export
 from analysis.gaussian.figures import named_charts
-from analysis.gaussian.study import read_study
+from analysis.gaussian.study import read_gaussian_study
 from analysis.records import load_records
 from raydistill.theory.propositions import outward_probability
 from tests.analysis.gaussian_records import config, run, study_of, trial
@@ -64,7 +64,7 @@ def test_the_page_has_everything(trained: Path) -> None:
 
 
 def test_the_teachers_are_those_of_the_theory(trained: Path) -> None:
-    study = read_study(load_records(trained, "t"))
+    study = read_gaussian_study(load_records(trained, "t"))
     assert not study.unreadable
     for _, row in study.teachers.iterrows():
         spectrum = study.arrays[row["record"]].teacher_spectrum[row["replica"]]
@@ -97,7 +97,7 @@ def test_damaged_arrays_are_reported_and_cost_nothing_else(
     shutil.copytree(trained / "t", tmp_path / "t")
     path = tmp_path / "t" / "trial_00001" / "arrays.safetensors"
     damage(path)  # type: ignore[operator]
-    study = read_study(load_records(tmp_path, "t"))
+    study = read_gaussian_study(load_records(tmp_path, "t"))
     (skipped,) = study.unreadable
     assert skipped.path == "t/trial_00001/arrays.safetensors"
     assert len(study.rows) == 84
@@ -110,7 +110,7 @@ def test_arrays_of_another_trial_and_paths_outside_are_reported(
     run(tmp_path, "t", 0, replicas=3)
     folder = tmp_path / "t" / "trial_00000"
     shutil.copy(trained / "t" / "trial_00000" / "arrays.safetensors", folder)
-    (skipped,) = read_study(load_records(tmp_path, "t")).unreadable
+    (skipped,) = read_gaussian_study(load_records(tmp_path, "t")).unreadable
     assert "for 3 seeds" in skipped.reason
     record = json.loads((folder / "record.json").read_text())
     record["artefacts"] = {"arrays": "../../secret"}

@@ -134,7 +134,7 @@ def test_a_student_is_never_compared_with_anothers_oracle() -> None:
     assert len(numbered(judged(other, transfer(20.0, 50.0, 0.0)), 8)) == 1
 
 
-def nothing(arm: Arm) -> Mapping[str, float]:
+def no_metrics(arm: Arm) -> Mapping[str, float]:
     return {"classifier_fd": 100.0 + arm.seed}
 
 
@@ -149,7 +149,7 @@ def nothing(arm: Arm) -> Mapping[str, float]:
 def test_identity_flips_at_both_ends(low: float, high: float, expected: str) -> None:
     changed = {**REFERENCE["norm_perturbation"], "same_class_0.700": low, "same_class_1.300": high}
     reference = {**REFERENCE, "norm_perturbation": changed}
-    (found,) = numbered(judged(over_seeds(PAIR[0]), nothing, reference=reference), 9)
+    (found,) = numbered(judged(over_seeds(PAIR[0]), no_metrics, reference=reference), 9)
     assert found.verdict == expected
     wilson = stats.binomtest(round(200 * (1.0 - low)), 200).proportion_ci(0.975, method="wilson")
     assert (found.interval_low, found.interval_high) == pytest.approx((wilson.low, wilson.high))
@@ -157,13 +157,13 @@ def test_identity_flips_at_both_ends(low: float, high: float, expected: str) -> 
 
 def test_one_verdict_on_norms_a_teacher_and_none_without_draws() -> None:
     arms = over_seeds(PAIR[0], Arm("oracle", teacher="second", train_count=9))
-    assert len(numbered(judged(arms, nothing), 9)) == 2
+    assert len(numbered(judged(arms, no_metrics), 9)) == 2
     for reference in (
         without("same_class_0.700", group="norm_perturbation"),
         without("count", group="norm_perturbation"),
         {},
     ):
-        (found,) = numbered(judged(over_seeds(PAIR[0]), nothing, reference=reference), 9)
+        (found,) = numbered(judged(over_seeds(PAIR[0]), no_metrics, reference=reference), 9)
         assert found.verdict == "undecided"
         assert "no norm_perturbation" in found.reason
 
@@ -300,7 +300,7 @@ def test_colour(noisy: float, quiet: float, near: str, helps: str) -> None:
 
 
 def test_colour_says_what_is_missing_and_grey_images_are_no_colour() -> None:
-    (found,) = numbered(judged(over_seeds(*COLOURED), nothing), 14, "pixel FD")
+    (found,) = numbered(judged(over_seeds(*COLOURED), no_metrics), 14, "pixel FD")
     assert found.verdict == "undecided"
     assert "test.pixel_fd" in found.reason
     assert not numbered(judged(over_seeds(*NOISY), colour(1.0, 2.0)), 14)

@@ -36,14 +36,14 @@ def results(
     return root
 
 
-def draw(results: Path, *names: str) -> subprocess.CompletedProcess[str]:
+def run_script(results: Path, *names: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "analysis" / "figures.py"), str(results), *names]
     command += ["--out", str(results / "out")]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_what_the_records_hold_is_drawn_and_what_they_lack_is_named(results: Path) -> None:
-    finished = draw(results, "sweep")
+    finished = run_script(results, "sweep")
     assert finished.returncode == 0, finished.stderr
     drawn = {path.stem for path in (results / "out").glob("*.png")}
     assert {"figure_3_objectives", "figure_5_norms", "collapse"} <= drawn
@@ -59,7 +59,7 @@ def test_what_the_records_hold_is_drawn_and_what_they_lack_is_named(results: Pat
 
 
 def test_a_sweep_that_is_not_there_is_refused_in_one_line(results: Path) -> None:
-    finished = draw(results, "absent")
+    finished = run_script(results, "absent")
     assert finished.returncode == 2
     assert "'absent'" in finished.stderr
     assert len(finished.stderr.splitlines()) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.image.figures import learning_charts
+from analysis.image.noise_and_learning_charts import learning_charts
 from analysis.records import load_records
 from analysis.table import curve, to_frame
 from raydistill.record import Evaluation

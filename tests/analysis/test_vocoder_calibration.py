@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.vocoder.calibration import HEADLINES, Calibration, calibrate
+from analysis.vocoder.calibration import HEADLINES, MeasureCalibration, calibrate_measures
 from raydistill.metrics.audio import METRICS
 from raydistill.metrics.ordering import calibration_of
 from tests.analysis.vocoder_records import (
@@ -33,10 +33,10 @@ def floors(**changes: float) -> Mapping[str, Mapping[str, float]]:
     }
 
 
-def calibrated(path: Path, **options: Any) -> Calibration:
+def calibrated(path: Path, **options: Any) -> MeasureCalibration:
     put(path, over_seeds(X), sounds=False, **options)
     (regime,) = study_of(path).regimes.values()
-    return calibrate(regime)
+    return calibrate_measures(regime)
 
 
 def test_known_sounds_in_order_are_calibrated(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def verdicts(path: Path, *made: Made, **options: Any) -> dict[str, list[Verdict]
     return verdicts_of(path, over_seeds(*made), sounds=False, **options)
 
 
-def named(effects: Iterable[Any], words: str) -> Any:
+def effect_named(effects: Iterable[Any], words: str) -> Any:
     (found,) = [effect for effect in effects if effect.name.startswith(words)]
     return found
 
@@ -54,9 +54,9 @@ def test_the_claim_as_it_was_made_is_reproduced(tmp_path: Path) -> None:
     assert gap.main.seeds == 3
     assert "6 flows" in gap.regime
     assert "800 updates" in gap.regime
-    beside = named(gap.beside, "periodicity excess, oracle l1 minus")
+    beside = effect_named(gap.beside, "periodicity excess, oracle l1 minus")
     assert beside.value == pytest.approx((ORACLE.way - KL.way) * TEACHER, abs=0.02)
-    place = named(found["15a"][0].beside, "the same, as the share")
+    place = effect_named(found["15a"][0].beside, "the same, as the share")
     assert place.value == pytest.approx(KL.way, abs=0.06)
     quiet = found["15e"][0]
     assert quiet.effect == pytest.approx(KL.level - -2.0, abs=0.2)
@@ -181,7 +181,7 @@ def test_at_equal_training_time_the_slower_arm_is_read_where_the_faster_ends(
 ) -> None:
     slow = replace(KL_POWER, seconds=600.0, way=0.8)
     found = verdicts(tmp_path, slow, replace(X, seconds=300.0, way=0.8))
-    effect = named(found["15d"][0].beside, "whispering at equal training time")
+    effect = effect_named(found["15d"][0].beside, "whispering at equal training time")
     # Curves fall evenly: half-way, reverse KL has come half as far.
     whole = 0.8 * TEACHER / FLOORS["natural"]["periodicity_excess"]
     assert effect.value == pytest.approx(-0.5 * whole, abs=0.03)

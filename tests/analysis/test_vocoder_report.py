@@ -18,9 +18,9 @@ from scipy.io import wavfile
 import analysis.vocoder.sounds
 from analysis.export import ExportSettings, export
 from analysis.report import ReportSettings, write_reports
-from analysis.vocoder.arms import arm_of, named
+from analysis.vocoder.arms import arm_of, distinct_arms
 from analysis.vocoder.claims import judge
-from analysis.vocoder.sounds import Gallery, Wave, gallery, spectrogram
+from analysis.vocoder.sounds import Gallery, Wave, sound_gallery, spectrogram
 from analysis.vocoder.tables import costs_of, lines_of
 from tests.analysis.vocoder_records import (
     DEFAULT,
@@ -134,7 +134,7 @@ def test_files_that_are_no_sounds_are_left_out_and_named(tmp_path: Path) -> None
     folder = put(tmp_path, over_seeds(X))
     (folder / "trial_00000" / "student_0.wav").write_bytes(b"RIFF no wave at all")
     (folder / "trial_00000" / "teacher_1.wav").write_bytes(tone()[:30])
-    heard = gallery(study_of(tmp_path))
+    heard = sound_gallery(study_of(tmp_path))
     assert clips_of(heard) == SOUNDS * 4 - 2
     assert [problem.path for problem in heard.unreadable] == [
         "vocoder/trial_00000/student_0.wav",
@@ -145,14 +145,14 @@ def test_files_that_are_no_sounds_are_left_out_and_named(tmp_path: Path) -> None
 def test_a_page_holds_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis.vocoder.sounds, "MOST_BYTES", 60_000)
     put(tmp_path, over_seeds(X, KL))
-    heard = gallery(study_of(tmp_path))
+    heard = sound_gallery(study_of(tmp_path))
     assert 0 < heard.left_out < SOUNDS * 5
     assert clips_of(heard) == SOUNDS * 5 - heard.left_out
 
 
 def test_the_seed_that_is_heard_is_the_lowest_not_the_best(tmp_path: Path) -> None:
     put(tmp_path, [replace(X, seed=4, way=1.0), replace(X, seed=2, way=0.2)])
-    (stage,) = gallery(study_of(tmp_path)).stages
+    (stage,) = sound_gallery(study_of(tmp_path)).stages
     titles = [clip.title for clip in stage.utterances[0].clips]
     assert titles == ["Recording", "Copy-synthesis", "Teacher", "x-reconstruction l1 (seed 2)"]
 
@@ -215,7 +215,7 @@ def test_arms_have_names_of_their_own() -> None:
         }
         for w, h in ((0.0, 40), (1.0, 40), (1.0, 80), (0.5, 40))
     ]
-    names = [arm.name for arm in named(arm_of(tree) for tree in trees).values()]
+    names = [arm.name for arm in distinct_arms(arm_of(tree) for tree in trees).values()]
     assert len(set(names)) == len(trees)
     assert names[0] == "reverse KL (Monte Carlo)"
     assert any(name.endswith("power loss 0.5") for name in names)

@@ -18,7 +18,7 @@ from scipy.io import wavfile
 from analysis.effects import Verdict
 from analysis.records import load_records
 from analysis.vocoder.claims import judge
-from analysis.vocoder.study import Study, read_study
+from analysis.vocoder.study import VocoderStudy, read_vocoder_study
 from raydistill.record import Evaluation, Record, Spent
 
 Values = NDArray[np.float64]
@@ -244,9 +244,9 @@ def put(
     return storage / name
 
 
-def study_of(storage: Path, name: str = "vocoder") -> Study:
+def study_of(storage: Path, name: str = "vocoder") -> VocoderStudy:
     """The sweep, read back."""
-    return read_study(load_records(storage, name))
+    return read_vocoder_study(load_records(storage, name))
 
 
 def verdicts_of(storage: Path, made: Iterable[Made], **options: Any) -> dict[str, list[Verdict]]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from raydistill.data.images import ImageData
 from raydistill.data.logit import dequantise, from_logit, to_logit
-from raydistill.metrics.force import force_summary, radial_force
 from raydistill.metrics.likelihood import compare_log_probs, logits_of
 from raydistill.metrics.norms import FEW_RADII, RADII, at_radii, same_class_shares
+from raydistill.metrics.radial_force import radial_force, summarise_radial_force
 from raydistill.seeding import generator
 from raydistill.students.base import FlowStudent, Student
 from raydistill.tasks.assets import TeacherAsset
@@ -227,7 +227,7 @@ class ImageEvaluation:
         count = min(self.wanted.samples, FORCE_SAMPLES)
         z = self.teacher.sample_prior(count, generator(self.device, "radial force"))
         force = torch.cat([radial_force(student, self.teacher, part) for part in z.split(250)])
-        return force_summary(force, self.teacher.dimension)
+        return summarise_radial_force(force, self.teacher.dimension)
 
     def _reverse_kl(self, student: FlowStudent) -> float:
         """Nats a dimension of KL(p_S || p_T) on fresh prior draws."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raydistill.metrics.bins import bin_count, count_bins, different_bins, fit_bins
 from raydistill.metrics.classifier import ConvClassifier
 from raydistill.metrics.distributions import GaussianFit, fit_gaussian, frechet_distance
 from raydistill.metrics.images import (
@@ -24,6 +23,12 @@ from raydistill.metrics.kernels import kernel_mmd
 from raydistill.metrics.memorisation import memorisation, nearest_distances
 from raydistill.metrics.neighbours import NEIGHBOURS, Support, overlap, support_of
 from raydistill.metrics.spectrum import high_frequency_share
+from raydistill.metrics.statistically_different_bins import (
+    bin_count,
+    bin_occupancy,
+    fit_bins,
+    share_of_different_bins,
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,9 @@ class ImageJudge:
             "pixel_mmd": kernel_mmd(pixels, self._some_pixels),
             "pixel_coverage": shared.coverage,
             "pixel_recall": shared.recall,
-            "different_bins": different_bins(count_bins(pixels, self._centres), self._counts),
+            "different_bins": share_of_different_bins(
+                bin_occupancy(pixels, self._centres), self._counts
+            ),
             "high_frequency_ratio": high_frequency_share(images) / self._high_frequency,
         }
         if new:
@@ -166,7 +173,7 @@ class ImageJudge:
 
     @cached_property
     def _counts(self) -> Tensor:
-        return count_bins(_pixels(self.split), self._centres)
+        return bin_occupancy(_pixels(self.split), self._centres)
 
     @cached_property
     def _held_out_distances(self) -> Tensor:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.charts import FLOOR, INK, Chart, blank, png
-from analysis.image.contrasts import L1, NOISE, RESCALE, lacking
+from analysis.charts import FLOOR, INK, Chart, blank_figure, figure_png
+from analysis.image.contrasts import L1, NOISE, RESCALE, missing_columns
 from analysis.image.pictures import NAMES, pixels, read_png, shown_trial, shown_words, with_picture
 from analysis.page import ABSENT, significant
 from analysis.records import Skipped, TrialRecord
@@ -179,7 +179,7 @@ def _read(item: TrialRecord, name: str) -> bytes:
 
 def _draw(lines: Sequence[tuple[str, Sequence[_Panel]]], side: float = 3.0) -> bytes:
     columns = max(len(panels) for _, panels in lines)
-    figure = blank(side * columns, (side + 0.35) * len(lines))
+    figure = blank_figure(side * columns, (side + 0.35) * len(lines))
     axes = figure.subplots(len(lines), columns, squeeze=False)
     letters = _letters(lines)
     for line, (name, panels) in enumerate(lines):
@@ -193,7 +193,7 @@ def _draw(lines: Sequence[tuple[str, Sequence[_Panel]]], side: float = 3.0) -> b
                 axis.text(0.5, 0.5, "not in the records", ha="center", color=FLOOR, fontsize=9)
             axis.set_title(f"({letter}) {panel.title}", fontsize=9, color=INK)
         axes[line][0].set_ylabel(name, fontsize=9, color=INK)
-    return png(figure)
+    return figure_png(figure)
 
 
 def _letters(lines: Sequence[tuple[str, Sequence[_Panel]]]) -> list[list[str]]:
@@ -223,5 +223,7 @@ def _trained(first: pd.Series, rows: pd.DataFrame) -> str:
     budgets = ", ".join(f"{value:.0f}" for value in sorted(set(rows["updates"])))
     batch = "" if pd.isna(first["batch_size"]) else f" of {first['batch_size']:.0f}"
     sweeps = ", ".join(sorted(set(rows["sweep"])))
-    judged = "" if lacking(rows, "test.classifier_fd") else " FD: classifier FD, test split."
+    judged = (
+        "" if missing_columns(rows, "test.classifier_fd") else " FD: classifier FD, test split."
+    )
     return f"Students have {budgets} updates{batch}; sweep {sweeps}.{judged}"

@@ -9,19 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Polygon
 
-from analysis.charts import FLOOR, INK, OBJECTIVE_COLOURS, Chart, blank, legend, png
+from analysis.charts import FLOOR, INK, OBJECTIVE_COLOURS, Chart, blank_figure, figure_png, legend
 from analysis.effects import median_interval
-from analysis.gaussian.drawing import (
+from analysis.gaussian.plot_style import (
     MARKERS,
     MOST_SETTINGS,
     Style,
+    corner_note,
     dimension_axis,
     draw_points,
     label_axis,
     log_axis,
-    note,
 )
-from analysis.gaussian.study import MONTE_CARLO_DRAWS, Array, Study, groups
+from analysis.gaussian.study import MONTE_CARLO_DRAWS, Array, GaussianStudy, groups
 from raydistill.theory.propositions import outward_fraction, outward_probability
 
 EIGENVALUES = (4.0, 0.2)
@@ -36,16 +36,16 @@ LEAST = 1e-13
 """What the exact probability is good to: less is drawn there."""
 
 
-def force_charts(study: Study) -> list[Chart]:
+def force_field_charts(study: GaussianStudy) -> list[Chart]:
     """Two panels of a teacher in two dimensions, and one of the sweep's own teachers."""
-    figure = blank(13.2, 4.9)
+    figure = blank_figure(13.2, 4.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 1.12))
     turn = np.array([[math.cos(ANGLE), -math.sin(ANGLE)], [math.sin(ANGLE), math.cos(ANGLE)]])
     _plane(left, turn, "(a) forces at a sample of the student", cone=False)
     _plane(middle, np.eye(2), "(b) in the teacher's eigenvectors", cone=True)
     exact = outward_probability(EIGENVALUES)
     sampled = outward_fraction(EIGENVALUES, MONTE_CARLO_DRAWS)
-    note(
+    corner_note(
         middle,
         f"outward: exact {exact:.4f}\nMonte Carlo {sampled.value:.4f} ± "
         f"{sampled.standard_error:.4f}",
@@ -72,7 +72,7 @@ def force_charts(study: Study) -> list[Chart]:
         f"{MONTE_CARLO_DRAWS:,} draws a teacher (open: median); {LEAST:g} and less is drawn there. "
         "Proposition 1 is about a teacher with mean 0 at the start of the training."
     )
-    return [Chart("Figure 1 redrawn: force and hypercone", png(figure), caption)]
+    return [Chart("Figure 1 redrawn: force and hypercone", figure_png(figure), caption)]
 
 
 def _plane(axis: Axes, turn: Array, title: str, *, cone: bool) -> None:
@@ -124,7 +124,7 @@ def _cone(axis: Axes) -> None:
     axis.add_patch(Circle((0.0, 0.0), 1.0, fill=False, ec=INK, lw=1.4, zorder=4))
 
 
-def _probabilities(axis: Axes, study: Study) -> None:
+def _probabilities(axis: Axes, study: GaussianStudy) -> None:
     teachers = study.teachers
     shown = study.settings[:MOST_SETTINGS]
     for place, setting in enumerate(shown):

@@ -22,14 +22,14 @@ from analysis.image.contrasts import (
     SEED,
     SMALLEST_SHARE,
     TEACHER,
-    directed,
-    excess,
-    floors,
-    lacking,
-    level,
-    nothing,
+    directional_verdict,
+    excess_over_floor,
+    finished_trials,
+    floor_effects,
+    mean_level,
+    missing_columns,
     regime_of,
-    usable,
+    undecided_verdict,
 )
 from analysis.table import REGIME, is_adaptive
 
@@ -40,7 +40,7 @@ CELL = ["student", "rest", NOISE, L1, RESCALE]
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenCell:
     """A cell and a prior scale, chosen on the validation split.
 
     Attributes:
@@ -66,51 +66,53 @@ class Choice:
         )
 
 
-def choose(rows: pd.DataFrame, metric: str) -> Choice | None:
+def best_noisy_cell(rows: pd.DataFrame, metric: str) -> ChosenCell | None:
     """The noise-trained cell and scale with the lowest mean of a metric over seeds, validation.
 
     Cells with fewer than three seeds compete only where no cell has three. None where the
     validation or the test split lacks the metric.
     """
     noisy = rows[rows[NOISE] > 0.0]
-    found: list[tuple[float, Choice]] = []
+    found: list[tuple[float, ChosenCell]] = []
     groups = [cell for _, cell in noisy.groupby(CELL, dropna=False)]
     most = min(FEWEST_SEEDS, max((cell[SEED].nunique() for cell in groups), default=0))
     for cell in groups:
         for suffix in ("",) if cell.iloc[0][RESCALE] else ("", MATCHED):
             column = f"validation.{metric}{suffix}"
-            if cell[SEED].nunique() >= most and not lacking(cell, column, f"test.{metric}{suffix}"):
-                found.append((float(cell[column].mean()), Choice(cell, suffix, 0)))
+            if cell[SEED].nunique() >= most and not missing_columns(
+                cell, column, f"test.{metric}{suffix}"
+            ):
+                found.append((float(cell[column].mean()), ChosenCell(cell, suffix, 0)))
     if not found:
         return None
     return replace(min(found, key=lambda item: item[0])[1], tried=len(found))
 
 
-def outdone_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
+def student_vs_teacher_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
     """One verdict a regime: a data set, a teacher and a budget; students compete."""
     asked = frame[frame["objective"] == "x_reconstruction"]
     keys = [*REGIME, "teacher", "updates", "batch_size"]
-    for _, rows in usable(asked).groupby(keys, dropna=False):
+    for _, rows in finished_trials(asked).groupby(keys, dropna=False):
         if not is_adaptive(rows) and (rows[NOISE] > 0.0).any():
-            yield _outdone(rows, asked)
+            yield _student_vs_teacher(rows, asked)
 
 
-def _outdone(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
+def _student_vs_teacher(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
     claim = (
         "A noise-trained student can outdo its teacher: the cell chosen by classifier FD on the "
         "validation split has, on the test split, a lower one than the teacher's own samples, and "
         "copies no more training images."
     )
-    chosen = choose(rows, "classifier_fd")
+    chosen = best_noisy_cell(rows, "classifier_fd")
     floor_name = f"{TEACHER}classifier_fd"
-    if chosen is None or lacking(rows, floor_name):
+    if chosen is None or missing_columns(rows, floor_name):
         columns = ("validation.classifier_fd", "test.classifier_fd", floor_name)
-        missing = lacking(rows, *columns) or "no cell has both splits"
-        return nothing(claim, 13, regime_of(rows, asked), missing)
+        missing = missing_columns(rows, *columns) or "no cell has both splits"
+        return undecided_verdict(claim, 13, regime_of(rows, asked), missing)
     cell, suffix = chosen.rows, chosen.suffix
     regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
     margin = SMALLEST_SHARE * float(cell[floor_name].mean())
-    main = excess(
+    main = excess_over_floor(
         cell, "classifier_fd", "classifier FD, student minus teacher", margin=margin, suffix=suffix
     )
     copied = _copied(cell, suffix)
@@ -118,15 +120,17 @@ def _outdone(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
     beside = (
         copied,
         *(
-            excess(cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix)
+            excess_over_floor(
+                cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix
+            )
             for m in further
         ),
-        level(
+        mean_level(
             cell, f"test.wasserstein_log_prob{suffix}", "Wasserstein of log p_T, nats a dimension"
         ),
-        *floors(cell, {"classifier_fd": "classifier FD", "copied_share": "copied share"}),
+        *floor_effects(cell, {"classifier_fd": "classifier FD", "copied_share": "copied share"}),
     )
-    verdict = directed(claim, 13, (main, *beside), -1, regime)
+    verdict = directional_verdict(claim, 13, (main, *beside), -1, regime)
     verdict = replace(verdict, reason=f"{chosen.words}: {verdict.reason}")
     return _without_copies(verdict, copied)
 
@@ -134,10 +138,10 @@ def _outdone(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
 def _copied(cell: pd.DataFrame, suffix: str) -> Effect:
     """The share of samples that copy, less the teacher's where that is known."""
     name = "copied share, student minus teacher"
-    found = excess(cell, "copied_share", name, margin=SMALLEST_COPIED, suffix=suffix)
+    found = excess_over_floor(cell, "copied_share", name, margin=SMALLEST_COPIED, suffix=suffix)
     if found.cells:
         return found
-    return level(cell, f"test.copied_share{suffix}", "copied share", margin=SMALLEST_COPIED)
+    return mean_level(cell, f"test.copied_share{suffix}", "copied share", margin=SMALLEST_COPIED)
 
 
 def _without_copies(verdict: Verdict, copied: Effect) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from raydistill.metrics.force import force_summary, radial_force
+from raydistill.metrics.radial_force import radial_force, summarise_radial_force
 from raydistill.students.linear import LinearStudent
 from raydistill.teachers.gaussian import GaussianTeacher
 from raydistill.theory.gaussians import radial_force as closed_form
@@ -29,7 +29,7 @@ def test_a_narrow_student_is_pushed_out_and_a_wide_one_in() -> None:
     z = normal(200, T, seed=6)
     for scale, share in ((0.5, 1.0), (2.0, 0.0)):
         student = LinearStudent(torch.zeros(T).double(), scale * torch.eye(T).double())
-        summary = force_summary(radial_force(student, teacher, z), T)
+        summary = summarise_radial_force(radial_force(student, teacher, z), T)
         assert summary["outward_fraction"] == share
         # d/dz of z^2 / 2 - (s z)^2 / 2, along z.
         expected = (1 - scale**2) * z.square().sum(1) / T

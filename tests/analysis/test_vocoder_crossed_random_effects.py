@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis.effects import half_width
-from analysis.vocoder.crossed import crossed_effect, crossed_interval
+from analysis.vocoder.crossed_random_effects import crossed_effect, crossed_interval
 
 
 @pytest.mark.parametrize(

@@ -33,15 +33,15 @@ ROBUST_KL = 1e-6
 """Nats below which a student counts as its teacher."""
 
 
-def by_seed(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+def seed_by_dimension(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
     """A table seed x T of one value a row."""
     table = rows.assign(value=values).pivot_table(index="seed", columns="dimension", values="value")
     return table.reindex(columns=sorted(table.columns))
 
 
-def excess(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+def excess_over_floor(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """A metric less what the teacher's own samples score on the same seed, seed x T."""
-    return by_seed(rows, rows[metric] - rows[f"{metric}_floor"])
+    return seed_by_dimension(rows, rows[metric] - rows[f"{metric}_floor"])
 
 
 def dimensions_of(table: pd.DataFrame) -> list[int]:
@@ -49,17 +49,17 @@ def dimensions_of(table: pd.DataFrame) -> list[int]:
     return [int(str(name).removesuffix(".0")) for name in table.columns]
 
 
-def strata(table: pd.DataFrame, form: str = "+.3g") -> tuple[str, ...]:
+def medians_by_dimension(table: pd.DataFrame, form: str = "+.3g") -> tuple[str, ...]:
     """The median at each T, in words."""
     return tuple(f"T {t}: {table[t].median():{form}}" for t in dimensions_of(table))
 
 
-def together(count: int) -> float:
+def bonferroni_coverage(count: int) -> float:
     """The coverage of each of several intervals that one sentence rests on (Bonferroni)."""
     return 1.0 - (1.0 - COVERAGE) / max(count, 1)
 
 
-def method_of(effect: Effect) -> str:
+def interval_method(effect: Effect) -> str:
     """How an effect and its interval were found."""
     return (
         f"Paired by seed; median of {effect.seeds} seeds, {100 * effect.coverage:.3g}% interval "
@@ -67,7 +67,7 @@ def method_of(effect: Effect) -> str:
     )
 
 
-def too_few(seeds: int) -> str:
+def too_few_seeds(seeds: int) -> str:
     """Why there is no interval."""
     return (
         f"{seeds} seed{'s' * (seeds != 1)}: an interval of a median needs at least "
@@ -75,7 +75,7 @@ def too_few(seeds: int) -> str:
     )
 
 
-def all_of(
+def joint_verdict(
     claim: str,
     number: int,
     effects: Sequence[Effect],
@@ -88,7 +88,9 @@ def all_of(
     decisions = [decide(effect, direction) for effect in effects]
     decision: Decision = "undecided"
     if any(math.isnan(effect.low) for effect in effects):
-        return nothing(claim, number, regime, too_few(main.seeds), main, tuple(beside))
+        return undecided_verdict(
+            claim, number, regime, too_few_seeds(main.seeds), main, tuple(beside)
+        )
     if "not reproduced" in decisions:
         decision = "not reproduced"
         against = effects[decisions.index("not reproduced")]
@@ -101,11 +103,11 @@ def all_of(
         decision, reason = "reproduced", "the whole interval is on the claim's side of 0"
     else:
         reason = f"an interval holds both no effect and one that counts ({main.margin:.3g})"
-    text = f"{reason}. {method_of(main)}"
+    text = f"{reason}. {interval_method(main)}"
     return Verdict(claim, number, decision, main, tuple(beside), regime, text)
 
 
-def nothing(
+def undecided_verdict(
     claim: str,
     number: int,
     regime: str,

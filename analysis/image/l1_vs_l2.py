@@ -15,13 +15,13 @@ from analysis.image.contrasts import (
     SHARPNESS,
     SMALLEST_SHARE,
     Contrast,
-    compare,
-    directed,
-    lacking,
-    method,
-    nothing,
+    directional_verdict,
+    factor_effect,
+    interval_method,
+    missing_columns,
     quality_beside,
-    too_few,
+    too_few_seeds,
+    undecided_verdict,
 )
 
 
@@ -31,9 +31,9 @@ def l1_claim(group: pd.DataFrame, regime: str) -> Verdict:
         "l1 is sharper than l2: at prior scale 1 the ratio of the Laplacian energy of samples to "
         "that of the data is higher with l1 than with l2, at equal noise."
     )
-    missing = lacking(group, SHARPNESS)
+    missing = missing_columns(group, SHARPNESS)
     if missing:
-        return nothing(claim, 11, regime, missing)
+        return undecided_verdict(claim, 11, regime, missing)
     arms = Contrast(L1, 1.0, 0.0)
     group = group.assign(off_data=(group[SHARPNESS] - 1.0).abs())
     named = (
@@ -44,10 +44,10 @@ def l1_claim(group: pd.DataFrame, regime: str) -> Verdict:
         (f"{FD}{MATCHED}", "classifier FD at matched prior scale, l1 minus l2"),
     )
     effects = (
-        *(compare(group, arms, metric, name) for metric, name in named),
+        *(factor_effect(group, arms, metric, name) for metric, name in named),
         *_beside(group, 1.0, 0.0, "l1 minus l2"),
     )
-    return directed(claim, 11, effects, 1, regime)
+    return directional_verdict(claim, 11, effects, 1, regime)
 
 
 def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
@@ -57,13 +57,13 @@ def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
         f"less sharp than with l1, nor is their classifier FD higher than with l2, by more than "
         f"{SMALLEST_SHARE:.0%}."
     )
-    missing = lacking(group, SHARPNESS, FD)
+    missing = missing_columns(group, SHARPNESS, FD)
     if missing:
-        return nothing(claim, 12, regime, missing)
-    sharp = compare(group, Contrast(L1, 0.5, 1.0), SHARPNESS, "sharpness ratio, mix minus l1")
-    coherent = compare(group, Contrast(L1, 0.5, 0.0), FD, "classifier FD, mix minus l2")
+        return undecided_verdict(claim, 12, regime, missing)
+    sharp = factor_effect(group, Contrast(L1, 0.5, 1.0), SHARPNESS, "sharpness ratio, mix minus l1")
+    coherent = factor_effect(group, Contrast(L1, 0.5, 0.0), FD, "classifier FD, mix minus l2")
     beside = (
-        compare(group, Contrast(L1, 0.5, 1.0), FD, "classifier FD, mix minus l1"),
+        factor_effect(group, Contrast(L1, 0.5, 1.0), FD, "classifier FD, mix minus l1"),
         *_beside(group, 0.5, 0.0, "mix minus l2"),
     )
     # Negated where less is better, so that losing is below 0 in both.
@@ -74,7 +74,7 @@ def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
     short = [effect for effect in (sharp, coherent) if math.isnan(effect.low)]
     decision: Decision = "undecided"
     if short:
-        reason = f"{short[0].name}: {too_few(short[0])}"
+        reason = f"{short[0].name}: {too_few_seeds(short[0])}"
     elif all(low > -margin for low, _, margin in lost):
         decision, reason = "reproduced", "both intervals exclude a loss that counts"
     elif any(high < -margin for _, high, margin in lost):
@@ -82,7 +82,7 @@ def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
     else:
         reason = "an interval holds both no loss and one that counts"
     if not short:
-        reason = f"{reason}. {method(sharp)}"
+        reason = f"{reason}. {interval_method(sharp)}"
     return Verdict(claim, 12, decision, sharp, (coherent, *beside), regime, reason)
 
 

@@ -11,9 +11,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.charts import FLOOR, INK, Chart, blank, legend, palette, png
+from analysis.charts import FLOOR, INK, Chart, blank_figure, figure_png, legend, palette
 from analysis.effects import Interval
-from analysis.gaussian.drawing import (
+from analysis.gaussian.plot_style import (
     MARKERS,
     MOST_SETTINGS,
     SPREAD,
@@ -23,16 +23,16 @@ from analysis.gaussian.drawing import (
     dimension_axis,
     draw_points,
     drawn_rows,
-    handles,
     label_axis,
-    left_out,
+    legend_handles,
     log_axis,
     medians,
-    seeds_of,
+    omitted_words,
+    seeds_words,
     styles,
-    trained,
+    training_words,
 )
-from analysis.gaussian.study import KL, KS, RESOLUTION, Study, columns_of, groups, ordered
+from analysis.gaussian.study import KL, KS, RESOLUTION, GaussianStudy, columns_of, groups, ordered
 
 KL_LABEL = "KL(S‖T), nats"
 NARROWEST = "test.whitened_spectrum_min"
@@ -40,13 +40,13 @@ CONDITION = "test.teacher_condition"
 AT_EDGE = f"KL below {RESOLUTION:g} nats is drawn there, where float64 ends"
 
 
-def dimension_charts(study: Study) -> list[Chart]:
+def dimension_charts(study: GaussianStudy) -> list[Chart]:
     """KL, KS and the narrowest direction against T; a row for each kind of teacher."""
     rows = columns_of(drawn_rows(study), [f"{KS}_floor", NARROWEST])
     if rows["dimension"].nunique() < 2:
         return []
     settings = study.settings[:MOST_SETTINGS]
-    figure = blank(13.0, 3.3 * len(settings) + 0.6)
+    figure = blank_figure(13.0, 3.3 * len(settings) + 0.6)
     axes = figure.subplots(len(settings), 3, squeeze=False, sharex=True)
     found = styles(rows)
     for i, setting in enumerate(settings):
@@ -63,12 +63,12 @@ def dimension_charts(study: Study) -> list[Chart]:
             dimension_axis(axis, study.dimensions)
         axes[i, 0].set_title(f"teachers with {setting}", fontsize=10, color=INK, loc="left")
     floor = Line2D([], [], color=FLOOR, ls=(0, (2, 2)), lw=1.1, label="teacher's own samples")
-    legend(figure, [*handles(found), floor])
+    legend(figure, [*legend_handles(found), floor])
     caption = (
-        f"{trained(rows)}; {seeds_of(rows)}. {SPREAD}; dots: single seeds. {AT_EDGE}. Markers of "
-        f"one T are set apart sideways.{left_out(study)}"
+        f"{training_words(rows)}; {seeds_words(rows)}. {SPREAD}; dots: single seeds. {AT_EDGE}. "
+        f"Markers of one T are set apart sideways.{omitted_words(study)}"
     )
-    return [Chart("KL, KS and the narrowest direction against T", png(figure), caption)]
+    return [Chart("KL, KS and the narrowest direction against T", figure_png(figure), caption)]
 
 
 def _against_dimension(
@@ -96,7 +96,7 @@ def _against_dimension(
             log_axis(axis)
 
 
-def condition_charts(study: Study) -> list[Chart]:
+def condition_charts(study: GaussianStudy) -> list[Chart]:
     """Final KL and narrowest direction against the teacher's condition number, a dot a seed."""
     rows = columns_of(drawn_rows(study), [CONDITION, NARROWEST])
     rows = rows[rows[CONDITION].notna()]
@@ -106,7 +106,7 @@ def condition_charts(study: Study) -> list[Chart]:
     dimensions = sorted({int(t) for t in rows["dimension"]})
     colours = palette("viridis")
     norm = LogNorm(dimensions[0], max(dimensions[-1], dimensions[0] * 2))
-    figure = blank(3.3 * len(arms) + 0.8, 6.0)
+    figure = blank_figure(3.3 * len(arms) + 0.8, 6.0)
     axes = figure.subplots(2, len(arms), squeeze=False, sharex=True, sharey="row")
     kinds = ordered(rows, "matrix")
     axis_of_conditions = rows["condition"].nunique() > 1
@@ -142,14 +142,14 @@ def condition_charts(study: Study) -> list[Chart]:
     legend(figure, dots, columns=8)
     lines = " Lines: medians over seeds at each condition number." * axis_of_conditions
     caption = (
-        f"{trained(rows)}; a dot a seed, {seeds_of(rows)}. The narrowest direction is the smallest "
-        "variance of the student over the teacher's; 1 is a match. "
-        f"{AT_EDGE}.{lines}{left_out(study)}"
+        f"{training_words(rows)}; a dot a seed, {seeds_words(rows)}. The narrowest direction is "
+        "the smallest variance of the student over the teacher's; 1 is a match. "
+        f"{AT_EDGE}.{lines}{omitted_words(study)}"
     )
-    return [Chart("Final KL against the teacher's condition number", png(figure), caption)]
+    return [Chart("Final KL against the teacher's condition number", figure_png(figure), caption)]
 
 
-def training_charts(study: Study) -> list[Chart]:
+def training_charts(study: GaussianStudy) -> list[Chart]:
     """Outward share, radial force and KL along the training; a chart for each kind of teacher."""
     drawn = drawn_rows(study)[["setting", "dimension", "arm", "regime"]].drop_duplicates()
     paths = study.paths.merge(drawn, on=list(drawn))
@@ -161,11 +161,11 @@ def training_charts(study: Study) -> list[Chart]:
     ]
 
 
-def _training_chart(study: Study, paths: pd.DataFrame, setting: str) -> Chart:
+def _training_chart(study: GaussianStudy, paths: pd.DataFrame, setting: str) -> Chart:
     dimensions = chosen_dimensions(sorted({int(t) for t in paths["dimension"]}))
     found = styles(drawn_rows(study))
     found = {arm: found[arm] for arm in ordered(paths, "arm")}
-    figure = blank(3.1 * len(dimensions) + 0.9, 7.6)
+    figure = blank_figure(3.1 * len(dimensions) + 0.9, 7.6)
     axes = figure.subplots(3, len(dimensions), squeeze=False, sharex=True, sharey="row")
     for j, t in enumerate(dimensions):
         cell = paths[paths["dimension"] == t]
@@ -191,7 +191,7 @@ def _training_chart(study: Study, paths: pd.DataFrame, setting: str) -> Chart:
         for i, name in enumerate(names):
             label_axis(axes[i, j], "updates" if i == 2 else "", "" if j else name)
         axes[2, j].locator_params(axis="x", nbins=5)
-    legend(figure, handles(found))
+    legend(figure, legend_handles(found))
     caption = (
         f"Teachers with {setting}, on the validation split's 1,000 draws or as many as were asked "
         "for. Top: share of the student's samples that the path derivative pushes away from its "
@@ -199,9 +199,11 @@ def _training_chart(study: Study, paths: pd.DataFrame, setting: str) -> Chart:
         "Middle: that force along the sample over T, median of samples, and band from the 5% to "
         "the 95% quantile of samples, each a median over seeds; linear within 0.1. Bottom: KL. "
         "A student that equals its teacher has no force, and a share of rounding errors. "
-        f"{AT_EDGE}.{left_out(study)}"
+        f"{AT_EDGE}.{omitted_words(study)}"
     )
-    return Chart(f"Outward signal and KL along the training, {setting}", png(figure), caption)
+    return Chart(
+        f"Outward signal and KL along the training, {setting}", figure_png(figure), caption
+    )
 
 
 def _band(

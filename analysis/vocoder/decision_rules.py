@@ -20,9 +20,9 @@ from analysis.effects import (
 )
 from analysis.records import TrialRecord
 from analysis.table import curve
-from analysis.vocoder.calibration import Calibration, Scale
-from analysis.vocoder.crossed import crossed_effect, sentence_table
-from analysis.vocoder.study import WHISPERING, Cell, Regime
+from analysis.vocoder.calibration import MeasureCalibration, MeasureScale
+from analysis.vocoder.crossed_random_effects import crossed_effect, sentence_table
+from analysis.vocoder.study import WHISPERING, ArmCell, Regime
 
 NUMBER = 15
 SMALLEST_LEVEL_DB = 1.0
@@ -34,18 +34,18 @@ def floor_table(regime: Regime, sound: str, metric: str) -> pd.DataFrame:
     return sentence_table(regime.floors[sound][metric])
 
 
-def less_floor(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
+def minus_floor(table: pd.DataFrame, floor: pd.DataFrame) -> pd.DataFrame:
     """Students less a known sound, sentence by sentence."""
     return table - floor.iloc[0]
 
 
-def above_midpoint(regime: Regime, cell: Cell, metric: str) -> pd.DataFrame:
+def above_midpoint(regime: Regime, cell: ArmCell, metric: str) -> pd.DataFrame:
     """A metric less the middle between whisper and teacher: below 0 is nearer to the whisper."""
     whisper, teacher = (floor_table(regime, sound, metric) for sound in ("whisper", "teacher"))
-    return less_floor(cell.tables[metric], 0.5 * (whisper + teacher))
+    return minus_floor(cell.tables[metric], 0.5 * (whisper + teacher))
 
 
-def difference(first: Cell, second: Cell, metric: str) -> pd.DataFrame:
+def difference(first: ArmCell, second: ArmCell, metric: str) -> pd.DataFrame:
     """One arm less another, paired by training seed and sentence; seeds without a pair drop out."""
     own, other = first.tables[metric], second.tables[metric]
     shared = own.index.intersection(other.index)
@@ -54,7 +54,7 @@ def difference(first: Cell, second: Cell, metric: str) -> pd.DataFrame:
 
 def effects_of(
     tables: dict[str, pd.DataFrame],
-    scales: dict[str, Scale],
+    scales: dict[str, MeasureScale],
     words: str,
     coverage: float,
     cells: int,
@@ -72,13 +72,13 @@ def effects_of(
     ]
 
 
-def judged(
+def calibrated_verdict(
     claim: str,
     effects: Sequence[Effect],
     direction: int,
     beside: Sequence[Effect],
     regime: str,
-    calibration: Calibration,
+    calibration: MeasureCalibration,
     *,
     missing: str = "",
 ) -> Verdict:
@@ -114,7 +114,9 @@ def judged(
         reason = f"the interval excludes even the smallest effect that counts ({main.margin:.3g})"
     else:
         reason = f"the interval holds both no effect and one that counts ({main.margin:.3g})"
-    return Verdict(claim, NUMBER, decision, main, rest, regime, f"{reason}. {method(main)}")
+    return Verdict(
+        claim, NUMBER, decision, main, rest, regime, f"{reason}. {interval_method(main)}"
+    )
 
 
 def _opposes(effect: Effect, decision: Decision, direction: int) -> bool:
@@ -123,7 +125,7 @@ def _opposes(effect: Effect, decision: Decision, direction: int) -> bool:
     return low > effect.margin
 
 
-def method(effect: Effect) -> str:
+def interval_method(effect: Effect) -> str:
     """How an effect and its interval were found."""
     paired = "Paired by seed and sentence. " if effect.cells > 1 else ""
     return (
@@ -133,7 +135,7 @@ def method(effect: Effect) -> str:
 
 
 def at_equal_seconds(
-    first: Cell, second: Cell, records: Sequence[TrialRecord], words: str
+    first: ArmCell, second: ArmCell, records: Sequence[TrialRecord], words: str
 ) -> Effect:
     """Whispering on the validation split after the same training time, first less second.
 
@@ -164,7 +166,7 @@ def seconds_curve(item: TrialRecord, metric: str) -> Array:
     return np.array([(updates * rate, value) for updates, value in points])
 
 
-def share_of_way(regime: Regime, cell: Cell, metric: str) -> Interval:
+def share_of_way(regime: Regime, cell: ArmCell, metric: str) -> Interval:
     """Where an arm's mean lies between those of whisper (0) and teacher (1); no interval."""
     whisper, teacher = (
         float(np.nanmean(regime.floors[sound][metric])) for sound in ("whisper", "teacher")

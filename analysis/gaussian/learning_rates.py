@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from analysis.effects import Interval, Verdict, median_effect, median_interval
-from analysis.gaussian.rules import SMALLEST_LOG_KL, all_of, by_seed, dimensions_of, together
-from analysis.gaussian.study import KL, Study, columns_of, groups, log_kl, objective_name
+from analysis.gaussian.decision_rules import (
+    SMALLEST_LOG_KL,
+    bonferroni_coverage,
+    dimensions_of,
+    joint_verdict,
+    seed_by_dimension,
+)
+from analysis.gaussian.study import KL, GaussianStudy, columns_of, groups, log_kl, objective_name
 
 CHOICE = "validation.kl_student_teacher"
 CELL = ("setting", "dimension", "objective")
@@ -38,12 +44,12 @@ class BestRate:
     at_edge: bool
 
 
-def best_rates(study: Study) -> list[BestRate]:
+def best_rates(study: GaussianStudy) -> list[BestRate]:
     """A line for each cell in which more than one rate was tried."""
     return [found for found, _ in _best(study)]
 
 
-def fair_claims(study: Study) -> Iterator[Verdict]:
+def best_rate_claims(study: GaussianStudy) -> Iterator[Verdict]:
     """Claim 2 with each objective at its own best rate; of a search only a description."""
     found = list(_best(study))
     for setting in dict.fromkeys(best.setting for best, _ in found):
@@ -53,7 +59,7 @@ def fair_claims(study: Study) -> Iterator[Verdict]:
             tried[kind] = sum(best.tried for best, _ in parts)
             if parts:
                 rows = pd.concat([rows for _, rows in parts])
-                tables.append(by_seed(rows, log_kl(rows[KL])))
+                tables.append(seed_by_dimension(rows, log_kl(rows[KL])))
         if len(tables) < 2:
             continue
         shared = [t for t in dimensions_of(tables[0]) if t in tables[1]]
@@ -61,7 +67,7 @@ def fair_claims(study: Study) -> Iterator[Verdict]:
             effect = median_effect(
                 f"log10 KL at T {t}, z-reconstruction minus reverse KL, each at its best rate",
                 tables[0][t] - tables[1][t],
-                coverage=together(len(shared)),
+                coverage=bonferroni_coverage(len(shared)),
                 margin=SMALLEST_LOG_KL,
             )
             claim = (
@@ -72,14 +78,14 @@ def fair_claims(study: Study) -> Iterator[Verdict]:
                 f"Teachers with {setting}, best of {tried['reverse_kl']} (reverse KL) and "
                 f"{tried['z_reconstruction']} (z-reconstruction) trials over all T"
             )
-            verdict = all_of(claim, 2, (effect,), -1, (), regime)
+            verdict = joint_verdict(claim, 2, (effect,), -1, (), regime)
             if study.adaptive:
                 reason = "An adaptive search, which did not try the same rates on both"
                 verdict = replace(verdict, verdict="undecided", reason=reason, exploratory=True)
             yield verdict
 
 
-def _best(study: Study) -> Iterator[tuple[BestRate, pd.DataFrame]]:
+def _best(study: GaussianStudy) -> Iterator[tuple[BestRate, pd.DataFrame]]:
     rows = columns_of(study.rows, [CHOICE])
     for (setting, dimension, kind), cell in groups(rows, *CELL):
         if cell["learning_rate"].nunique() < 2:

@@ -13,7 +13,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from analysis.charts import INK, OBJECTIVE_COLOURS, plain_axis
 from analysis.effects import Interval, median_interval
-from analysis.gaussian.study import OBJECTIVES, RESOLUTION, Array, Study, groups, ordered, usual
+from analysis.gaussian.study import (
+    OBJECTIVES,
+    RESOLUTION,
+    Array,
+    GaussianStudy,
+    groups,
+    nearest_to_paper,
+    ordered,
+)
 
 MOST_ARMS, MOST_SETTINGS, MOST_PANELS = 6, 4, 5
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
@@ -35,15 +43,15 @@ class Style:
     marker: str
 
 
-def drawn_rows(study: Study) -> pd.DataFrame:
+def drawn_rows(study: GaussianStudy) -> pd.DataFrame:
     """The rows that line charts show: all arms if they are few, else the usual one of each."""
     rows = study.rows
     if rows["arm"].nunique() <= MOST_ARMS:
         return rows
-    return pd.concat([usual(group) for _, group in groups(rows, "setting", "objective")])
+    return pd.concat([nearest_to_paper(group) for _, group in groups(rows, "setting", "objective")])
 
 
-def left_out(study: Study) -> str:
+def omitted_words(study: GaussianStudy) -> str:
     """What a caption says of the arms and teachers that are not drawn."""
     shown, total = drawn_rows(study)["arm"].nunique(), study.rows["arm"].nunique()
     text = f" Of {total} arms the {shown} nearest to the paper's are drawn." * (shown < total)
@@ -68,7 +76,7 @@ def styles(rows: pd.DataFrame) -> dict[str, Style]:
     return found
 
 
-def handles(found: dict[str, Style], lines: bool = True) -> list[Line2D]:
+def legend_handles(found: dict[str, Style], lines: bool = True) -> list[Line2D]:
     """Legend entries of arms."""
     return [
         Line2D([], [], color=s.colour, ls=s.dashes if lines else "none", marker=s.marker, ms=5,
@@ -91,14 +99,14 @@ def clipped(values: pd.Series | Array) -> Array:
     return np.where(np.isinf(array), np.nan, array)
 
 
-def seeds_of(rows: pd.DataFrame) -> str:
+def seeds_words(rows: pd.DataFrame) -> str:
     """Seeds a cell, in words."""
     counts = rows.groupby(["setting", "dimension", "arm"])["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
     return f"{low} seeds a cell" if low == high else f"{low} to {high} seeds a cell"
 
 
-def trained(rows: pd.DataFrame) -> str:
+def training_words(rows: pd.DataFrame) -> str:
     """How the drawn students were trained, in words that can begin a sentence."""
     regimes = ordered(rows, "regime")
     words = regimes[0] if len(regimes) == 1 else f"{len(regimes)} ways of training"
@@ -158,7 +166,7 @@ def log_axis(axis: Axes) -> None:
     axis.yaxis.set_minor_locator(NullLocator())
 
 
-def note(axis: Axes, text: str, place: tuple[float, float] = (0.97, 0.95)) -> None:
+def corner_note(axis: Axes, text: str, place: tuple[float, float] = (0.97, 0.95)) -> None:
     """A few words in a corner of a panel."""
     axis.annotate(
         text,

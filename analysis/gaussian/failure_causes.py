@@ -14,34 +14,34 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.effects import median_effect, partial_rank_correlation
+from analysis.gaussian.decision_rules import (
+    SMALLEST_KS,
+    SMALLEST_LOG_KL,
+    dimensions_of,
+    interval_method,
+    medians_by_dimension,
+    seed_by_dimension,
+    too_few_seeds,
+)
 from analysis.gaussian.findings import (
     Answer,
     Finding,
-    contrast,
+    answer_to_prediction,
     correlation_effect,
     excess_at,
-    predicted,
-)
-from analysis.gaussian.path_findings import path_findings
-from analysis.gaussian.rules import (
-    SMALLEST_KS,
-    SMALLEST_LOG_KL,
-    by_seed,
-    dimensions_of,
-    method_of,
-    strata,
-    too_few,
+    paired_contrast,
 )
 from analysis.gaussian.study import (
     KL,
     KS,
-    Study,
+    GaussianStudy,
     columns_of,
     groups,
     log_kl,
+    nearest_to_paper,
     objective_name,
-    usual,
 )
+from analysis.gaussian.training_path_findings import training_path_findings
 
 CONDITION = "test.teacher_condition"
 
@@ -68,7 +68,7 @@ UNTESTED = {
 """Suspects, and the options of the sweep that put them to the test."""
 
 
-def explain(study: Study) -> tuple[Finding, ...]:
+def failure_cause_findings(study: GaussianStudy) -> tuple[Finding, ...]:
     """All findings that the sweep's axes allow; of an adaptive search none."""
     if study.adaptive:
         return ()
@@ -80,10 +80,10 @@ def explain(study: Study) -> tuple[Finding, ...]:
         findings += _scale(str(objective), group)
         findings += _conditioning(str(objective), group)
         findings += _pooled(str(objective), group)
-    return (*findings, *path_findings(study))
+    return (*findings, *training_path_findings(study))
 
 
-def untested(study: Study) -> tuple[tuple[str, str], ...]:
+def untested_causes(study: GaussianStudy) -> tuple[tuple[str, str], ...]:
     """Suspects for which the sweep has no axis, with the options that would add it."""
     found = []
     for factor, words in UNTESTED.items():
@@ -129,7 +129,7 @@ def _remedies(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
 
 def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
     """Does the remedy lower KL at the largest T, and does it end the failure?"""
-    table = contrast(rows, remedy.factor, remedy.remedied, remedy.usual, "log_kl")
+    table = paired_contrast(rows, remedy.factor, remedy.remedied, remedy.usual, "log_kl")
     if table.empty:
         return None
     last = dimensions_of(table)[-1]
@@ -137,7 +137,7 @@ def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
         f"log10 KL at T {last}, {remedy.words}",
         table[last],
         margin=SMALLEST_LOG_KL,
-        strata=strata(table),
+        strata=medians_by_dimension(table),
     )
     before, after = (
         median_effect(
@@ -147,7 +147,7 @@ def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
     )
     answer: Answer = "undecided"
     if math.isnan(main.low):
-        return Finding(remedy.suspicion, answer, main, (), regime, too_few(main.seeds))
+        return Finding(remedy.suspicion, answer, main, (), regime, too_few_seeds(main.seeds))
     if before.high < SMALLEST_KS:
         answer = "nothing to explain"
         reason = f"without the remedy KS exceeds its floor by less than {SMALLEST_KS:g}"
@@ -160,14 +160,14 @@ def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
         answer, reason = "in part", "KL falls, but KS is not shown to come down to its floor"
     else:
         reason = "the interval holds both no effect and one that counts"
-    text = f"{reason}. {method_of(main)}"
+    text = f"{reason}. {interval_method(main)}"
     return Finding(remedy.suspicion, answer, main, (before, after), regime, text)
 
 
 def _scale(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
     """Sparse signal by experiment: R over sqrt(T) keeps the condition number, not Proposition 1."""
     name = objective_name(objective)
-    table = contrast(rows, "matrix", "scaled", "standard", "log_kl")
+    table = paired_contrast(rows, "matrix", "scaled", "standard", "log_kl")
     if table.empty or objective not in ("reverse_kl", "z_reconstruction"):
         return
     last = dimensions_of(table)[-1]
@@ -178,7 +178,10 @@ def _scale(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
         caveat = f"{name} does not follow the force of Proposition 1: this is what rescaling does"
     what = "R over sqrt(T) against R (same seeds, same condition numbers)"
     main = median_effect(
-        f"log10 KL at T {last}, {what}", table[last], margin=SMALLEST_LOG_KL, strata=strata(table)
+        f"log10 KL at T {last}, {what}",
+        table[last],
+        margin=SMALLEST_LOG_KL,
+        strata=medians_by_dimension(table),
     )
     chances = columns_of(rows, ["test.outward_probability"])
     chances = chances[chances["dimension"] == last]
@@ -191,8 +194,10 @@ def _scale(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
         for matrix in ("standard", "scaled")
         for part in (chances[chances["matrix"] == matrix],)
     )
-    answer, reason = predicted(main, 1, "more KL with the smaller R")
-    yield Finding(suspicion, answer, main, beside, name, f"{reason}. {caveat}. {method_of(main)}")
+    answer, reason = answer_to_prediction(main, 1, "more KL with the smaller R")
+    yield Finding(
+        suspicion, answer, main, beside, name, f"{reason}. {caveat}. {interval_method(main)}"
+    )
 
 
 def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
@@ -202,7 +207,7 @@ def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
     chosen = chosen.assign(per=chosen["log_kl"] - chosen["dimension"].map(math.log10))
     values = sorted(set(chosen["condition"]))
     if len(values) > 1:
-        table = contrast(chosen, "condition", values[-1], values[0], "log_kl")
+        table = paired_contrast(chosen, "condition", values[-1], values[0], "log_kl")
         if not table.empty:
             last = dimensions_of(table)[-1]
             words = f"condition {values[-1]:g} against {values[0]:g}"
@@ -210,31 +215,33 @@ def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
                 f"log10 KL at T {last}, {words}",
                 table[last],
                 margin=SMALLEST_LOG_KL,
-                strata=strata(table),
+                strata=medians_by_dimension(table),
             )
-            answer, reason = predicted(main, 1, "more KL where conditioning is worse")
+            answer, reason = answer_to_prediction(main, 1, "more KL where conditioning is worse")
             suspicion = f"Conditioning, at fixed T, makes {name} worse"
             left = median_effect(
                 f"KS less its floor at T {last}, condition {values[-1]:g}",
                 excess_at(chosen, "condition", values[-1], last),
             )
-            yield Finding(suspicion, answer, main, (left,), name, f"{reason}. {method_of(main)}")
+            yield Finding(
+                suspicion, answer, main, (left,), name, f"{reason}. {interval_method(main)}"
+            )
     # At both ends: where conditioning ruins everything, T can add nothing to it.
     for value in sorted({*values[:1], *values[-1:]}):
         own = chosen[chosen["condition"] == value]
         if own["dimension"].nunique() < 2:
             continue
-        per = by_seed(own, own["per"])
+        per = seed_by_dimension(own, own["per"])
         first, last = dimensions_of(per)[0], dimensions_of(per)[-1]
         main = median_effect(
             f"log10 of KL a dimension at condition {value:g}, T {last} against {first}",
             per[last] - per[first],
             margin=SMALLEST_LOG_KL,
-            strata=strata(per),
+            strata=medians_by_dimension(per),
         )
-        answer, reason = predicted(main, 1, "more KL a dimension where T is larger")
+        answer, reason = answer_to_prediction(main, 1, "more KL a dimension where T is larger")
         suspicion = f"T itself, at condition {value:g}, makes {name} worse"
-        yield Finding(suspicion, answer, main, (), name, f"{reason}. {method_of(main)}")
+        yield Finding(suspicion, answer, main, (), name, f"{reason}. {interval_method(main)}")
 
 
 def _pooled(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
@@ -244,7 +251,7 @@ def _pooled(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
         return
     cells = columns_of(rows[rows["condition"].isna()], [CONDITION])
     for (setting,), group in groups(cells, "setting"):
-        own = usual(group)
+        own = nearest_to_paper(group)
         own = own[own[CONDITION].notna()]
         if own["dimension"].nunique() < 2:
             continue
@@ -259,7 +266,9 @@ def _pooled(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
                 )
                 for what, values in (("KL a dimension", per), ("KL itself", own["log_kl"]))
             )
-            answer, reason = predicted(main, 1, f"more KL a dimension where {cause} is larger")
+            answer, reason = answer_to_prediction(
+                main, 1, f"more KL a dimension where {cause} is larger"
+            )
             what = "Conditioning" if held == "T" else "T itself, at equal conditioning,"
             text = f"{reason}. Partial Spearman's, Fisher's interval over {main.seeds} teachers"
             yield Finding(f"{what} makes {name} worse", answer, main, (whole,), regime, text)

@@ -16,14 +16,14 @@ from analysis.image.contrasts import (
     SHARPNESS,
     SMALLEST_SHARE,
     TEACHER,
-    best_rate,
-    directed,
-    floors,
-    lacking,
-    nothing,
-    paired,
+    best_optimiser_trials,
+    directional_verdict,
+    finished_trials,
+    floor_effects,
+    missing_columns,
+    paired_effect,
     regime_of,
-    usable,
+    undecided_verdict,
 )
 from analysis.table import is_adaptive
 
@@ -31,18 +31,18 @@ REBUILT = "test.classifier_fd_reconstruction"
 WORDS = "x-reconstruction minus oracle"
 
 
-def transfer_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
+def reconstruction_vs_oracle_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
     """Verdicts for each student and regime, at equal l1 weight and without noise.
 
     Of several learning rates each objective has its own best by validation FD, so that neither is
     judged at the other's.
     """
     asked = frame[frame["objective"].isin(["x_reconstruction", "oracle"])]
-    for _, group in usable(asked).groupby(["setting", "teacher"], dropna=False):
+    for _, group in finished_trials(asked).groupby(["setting", "teacher"], dropna=False):
         if is_adaptive(group):
             continue
         quiet = group[group[NOISE] == 0.0]
-        arms = {kind: best_rate(part) for kind, part in quiet.groupby("objective")}
+        arms = {kind: best_optimiser_trials(part) for kind, part in quiet.groupby("objective")}
         if "x_reconstruction" not in arms:
             continue
         own = arms["x_reconstruction"]
@@ -57,9 +57,9 @@ def _reconstructs(rows: pd.DataFrame, regime: str) -> Verdict:
         "x-reconstruction without noise reconstructs well: the classifier FD of its "
         "reconstructions S(T(x)) of test images is lower than that of the teacher's own samples."
     )
-    missing = lacking(rows, REBUILT, f"{TEACHER}classifier_fd")
+    missing = missing_columns(rows, REBUILT, f"{TEACHER}classifier_fd")
     if missing:
-        return nothing(claim, 8, regime, missing)
+        return undecided_verdict(claim, 8, regime, missing)
     floor = float(rows[f"{TEACHER}classifier_fd"].mean())
     values = (rows[REBUILT] - rows[f"{TEACHER}classifier_fd"]).groupby(rows[SEED]).mean()
     main = mean_effect(
@@ -68,16 +68,16 @@ def _reconstructs(rows: pd.DataFrame, regime: str) -> Verdict:
         reference=floor,
         margin=SMALLEST_SHARE * floor,
     )
-    samples = paired(
+    samples = paired_effect(
         rows, rows, FD, "classifier FD, samples minus reconstructions", control_metric=REBUILT
     )
-    beside = (samples, *floors(rows, {"classifier_fd": "classifier FD"}))
-    return directed(claim, 8, (main, *beside), -1, regime)
+    beside = (samples, *floor_effects(rows, {"classifier_fd": "classifier FD"}))
+    return directional_verdict(claim, 8, (main, *beside), -1, regime)
 
 
 def _samples_worse(own: pd.DataFrame, oracle: pd.DataFrame, regime: str) -> Iterator[Verdict]:
     def effect(column: str, label: str) -> Effect:
-        return paired(own, oracle, column, f"{label}, {WORDS}")
+        return paired_effect(own, oracle, column, f"{label}, {WORDS}")
 
     quality = tuple(effect(f"test.{metric}", label) for metric, label in QUALITY.items())
     claim = (
@@ -86,9 +86,9 @@ def _samples_worse(own: pd.DataFrame, oracle: pd.DataFrame, regime: str) -> Iter
     )
     both = pd.concat([own, oracle])
     effects = (effect(FD, "classifier FD"), effect(SHARPNESS, "sharpness ratio"), *quality)
-    missing = lacking(both, FD)
-    beside = floors(own, {"classifier_fd": "classifier FD"})
-    yield directed(claim, 8, (*effects, *beside), 1, regime, missing=missing)
+    missing = missing_columns(both, FD)
+    beside = floor_effects(own, {"classifier_fd": "classifier FD"})
+    yield directional_verdict(claim, 8, (*effects, *beside), 1, regime, missing=missing)
     if own.iloc[0]["dataset"] != "fashion-mnist":
         return
     for column, label in (
@@ -100,5 +100,7 @@ def _samples_worse(own: pd.DataFrame, oracle: pd.DataFrame, regime: str) -> Iter
             f"oracle prediction: their {label} is lower at equal l1 weight."
         )
         metric = column.removeprefix("test.")
-        effects = (effect(column, label), *floors(own, {metric: label}))
-        yield directed(claim, 8, effects, -1, regime, missing=lacking(both, column))
+        effects = (effect(column, label), *floor_effects(own, {metric: label}))
+        yield directional_verdict(
+            claim, 8, effects, -1, regime, missing=missing_columns(both, column)
+        )

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.gaussian.explanation import explain, untested
-from analysis.gaussian.findings import Finding, contrast
-from analysis.gaussian.rates import best_rates
-from analysis.gaussian.study import KL, Study
+from analysis.gaussian.failure_causes import failure_cause_findings, untested_causes
+from analysis.gaussian.findings import Finding, paired_contrast
+from analysis.gaussian.learning_rates import best_rates
+from analysis.gaussian.study import KL, GaussianStudy
 from analysis.records import TrialRecord
 from tests.analysis.gaussian_records import Values, config, level, paper_like, study_of, trial
 
 Random = np.random.Generator
 
 
-def study(cells: list[tuple[dict[str, Any], float, float]]) -> Study:
+def study(cells: list[tuple[dict[str, Any], float, float]]) -> GaussianStudy:
     """Cells of reverse KL with a median KL and an excess of KS each."""
     items: list[TrialRecord] = []
     for index, (changes, kl, excess) in enumerate(cells):
@@ -38,8 +38,8 @@ def study(cells: list[tuple[dict[str, Any], float, float]]) -> Study:
     return study_of(*items)
 
 
-def answer(found: Study, words: str) -> Finding:
-    (one,) = [finding for finding in explain(found) if words in finding.suspicion]
+def answer(found: GaussianStudy, words: str) -> Finding:
+    (one,) = [finding for finding in failure_cause_findings(found) if words in finding.suspicion]
     return one
 
 
@@ -80,9 +80,9 @@ def test_other_factors_are_averaged_over_within_a_seed() -> None:
     assert answer(found, "Noise of the").main.value == pytest.approx(-2.0, abs=0.05)
     assert answer(found, "start from the identity").main.value == pytest.approx(2.0, abs=0.05)
     rows = found.rows.assign(log=np.log10(found.rows[KL]))
-    table = contrast(rows, "estimator", "exact", "plain", "log")
+    table = paired_contrast(rows, "estimator", "exact", "plain", "log")
     assert table.shape == (20, 1)
-    assert contrast(rows, "estimator", "exact", "path", "log").empty
+    assert paired_contrast(rows, "estimator", "exact", "path", "log").empty
 
 
 def test_condition_and_dimension_are_told_apart() -> None:
@@ -119,7 +119,7 @@ def test_a_common_signal_is_not_rare() -> None:
 
 def test_suspects_without_an_axis_are_named_with_their_options() -> None:
     found = study([({}, 10.0, 0.3), ({ESTIMATOR: "exact"}, 1.0, 0.3)])
-    names = [name for name, _ in untested(found)]
+    names = [name for name, _ in untested_causes(found)]
     assert "gradient noise" not in names
     assert "the budget" in names
 

@@ -11,7 +11,7 @@ from analysis.image.contrasts import FD, L1, NOISE, SHARPNESS
 from analysis.table import RANKED_BY
 
 
-def explore(group: pd.DataFrame, regime: str) -> Iterator[Verdict]:
+def describe_adaptive_search(group: pd.DataFrame, regime: str) -> Iterator[Verdict]:
     """What an adaptive search has seen: the best of as many trials of each arm, no verdict."""
     noisy, l1 = group[NOISE] > 0.0, group[L1]
     middle = (l1 > 0.25) & (l1 < 0.75)

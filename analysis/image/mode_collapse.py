@@ -10,15 +10,15 @@ from analysis.effects import Effect, Verdict, decide_beyond
 from analysis.image.contrasts import (
     L1,
     TEACHER,
-    best_rate,
-    beyond,
-    excess,
-    floors,
-    lacking,
-    level,
-    nothing,
+    best_optimiser_trials,
+    excess_over_floor,
+    finished_trials,
+    floor_effects,
+    margin_reason,
+    mean_level,
+    missing_columns,
     regime_of,
-    usable,
+    undecided_verdict,
 )
 from analysis.table import is_adaptive, plural
 
@@ -48,10 +48,12 @@ def collapse_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
     """
     for kind, arm, number in (("reverse_kl", "estimator", 6), ("z_reconstruction", L1, 7)):
         asked = frame[frame["objective"] == kind]
-        for (_, value, _), rows in usable(asked).groupby(["setting", arm, "teacher"], dropna=False):
+        for (_, value, _), rows in finished_trials(asked).groupby(
+            ["setting", arm, "teacher"], dropna=False
+        ):
             if is_adaptive(rows):
                 continue
-            judged, tried = best_rate(rows), rows["rest"].nunique()
+            judged, tried = best_optimiser_trials(rows), rows["rest"].nunique()
             regime = regime_of(judged, asked[asked[arm].isin([value])])
             if tried > 1:
                 regime += f"; the best of {plural(tried, 'optimiser setting')} by validation FD"
@@ -68,16 +70,19 @@ def _collapses(rows: pd.DataFrame, kind: str, number: int, regime: str) -> Verdi
         f"Image students collapse under {name}{words}: the share of the most frequent class among "
         f"their samples exceeds the teacher's own by more than {SMALLEST_COLLAPSE:g}."
     )
-    missing = lacking(rows, f"test.{SHARE}", f"{TEACHER}{SHARE}")
+    missing = missing_columns(rows, f"test.{SHARE}", f"{TEACHER}{SHARE}")
     if missing:
-        return nothing(claim, number, regime, missing)
-    main = excess(
+        return undecided_verdict(claim, number, regime, missing)
+    main = excess_over_floor(
         rows, SHARE, "share of the most frequent class, less its floor", margin=SMALLEST_COLLAPSE
     )
     beside = (
-        level(rows, f"test.{SHARE}", "share of the most frequent class"),
-        *(excess(rows, metric, f"{text}, less its floor") for metric, text in SPREAD.items()),
-        *floors(rows, {SHARE: "share of the most frequent class"}),
+        mean_level(rows, f"test.{SHARE}", "share of the most frequent class"),
+        *(
+            excess_over_floor(rows, metric, f"{text}, less its floor")
+            for metric, text in SPREAD.items()
+        ),
+        *floor_effects(rows, {SHARE: "share of the most frequent class"}),
     )
     return _judged(claim, number, main, beside, regime)
 
@@ -87,10 +92,10 @@ def _one_digit(rows: pd.DataFrame, regime: str) -> Verdict:
         "With z-reconstruction the samples of an MNIST student all collapse to the same digit: "
         f"more than {ONE_CLASS:.0%} of them are of one class."
     )
-    missing = lacking(rows, f"test.{SHARE}")
+    missing = missing_columns(rows, f"test.{SHARE}")
     if missing:
-        return nothing(claim, 7, regime, missing)
-    main = level(rows, f"test.{SHARE}", "share of the most frequent class", margin=ONE_CLASS)
+        return undecided_verdict(claim, 7, regime, missing)
+    main = mean_level(rows, f"test.{SHARE}", "share of the most frequent class", margin=ONE_CLASS)
     return _judged(claim, 7, main, (), regime)
 
 
@@ -98,4 +103,4 @@ def _judged(
     claim: str, number: int, main: Effect, beside: tuple[Effect, ...], regime: str
 ) -> Verdict:
     decision = decide_beyond(main, 1)
-    return Verdict(claim, number, decision, main, beside, regime, beyond(decision, main))
+    return Verdict(claim, number, decision, main, beside, regime, margin_reason(decision, main))

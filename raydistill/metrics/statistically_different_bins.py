@@ -1,6 +1,10 @@
-"""Number of statistically different bins: which kinds of images a student makes too often or never.
+"""Number of statistically different bins (NDB): kinds of images made too often or too rarely.
 
-Richardson and Weiss, 2018, "On GANs and GMMs", section 3.
+k-means on the training images gives the bins; a bin is statistically different where its share of
+the samples differs from its share of a reference set.
+
+Reference: Richardson, E. and Weiss, Y. (2018). On GANs and GMMs. NeurIPS, section 3
+(arXiv:1805.12462).
 """
 
 from __future__ import annotations
@@ -12,16 +16,16 @@ from torch import Tensor
 
 from raydistill.metrics.neighbours import squared_distances
 
-FEWEST, MOST = 20, 50
-PER_BIN = 25
-"""Images that a bin should hold on average, so that shares are near enough to normal."""
-FITTED = 10_000
-"""Training images that bins are fitted on at most: more move their centres little."""
+FEWEST_BINS, MOST_BINS = 20, 50
+IMAGES_PER_BIN = 25
+"""Images a bin on average: with fewer a share is too far from normal for the z-test."""
+MOST_IMAGES_FITTED = 10_000
+"""Training images that k-means sees at most; more hardly move the centres and cost time."""
 
 
 def bin_count(smaller: int) -> int:
-    """Bins for two sets of which the smaller has this many images: one for 25, from 20 to 50."""
-    return min(max(smaller // PER_BIN, FEWEST), MOST)
+    """How many bins to use: one for every 25 images of the smaller set, between 20 and 50."""
+    return min(max(smaller // IMAGES_PER_BIN, FEWEST_BINS), MOST_BINS)
 
 
 def fit_bins(train: Tensor, count: int) -> Tensor:
@@ -36,18 +40,18 @@ def fit_bins(train: Tensor, count: int) -> Tensor:
     """
     if len(train) < count:
         raise ValueError(f"train: {len(train)} images cannot fill {count} bins; give more images")
-    points = train[:FITTED].double().cpu().numpy()
+    points = train[:MOST_IMAGES_FITTED].double().cpu().numpy()
     fitted = KMeans(count, n_init=1, random_state=0).fit(points)
     return torch.from_numpy(fitted.cluster_centers_).to(train.device)
 
 
-def count_bins(points: Tensor, centres: Tensor) -> Tensor:
+def bin_occupancy(points: Tensor, centres: Tensor) -> Tensor:
     """How many points (N, D) fall to each of the centres (K, D), as (K,) float64."""
     nearest = squared_distances(points.double(), centres).argmin(dim=1)
     return torch.bincount(nearest, minlength=len(centres)).double()
 
 
-def different_bins(counts: Tensor, reference: Tensor, level: float = 0.05) -> float:
+def share_of_different_bins(counts: Tensor, reference: Tensor, level: float = 0.05) -> float:
     """Share of bins whose occupancy differs between two sets: about `level` where none does.
 
     A two-sided z-test of two proportions with pooled variance, a bin at a time.

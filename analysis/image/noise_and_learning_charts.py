@@ -19,11 +19,11 @@ from analysis.charts import (
     INK,
     OBJECTIVE_COLOURS,
     Chart,
-    blank,
+    blank_figure,
+    figure_png,
     finish_axis,
     legend,
     palette,
-    png,
 )
 from analysis.effects import half_width
 from analysis.records import TrialRecord
@@ -94,7 +94,7 @@ def noise_charts(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> tuple[C
 
 
 def _noise_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart:
-    figure = blank(13.0, 4.9)
+    figure = blank_figure(13.0, 4.9)
     axes = figure.subplots(1, len(NOISE_PANELS))
     colours = palette("viridis")
     for axis, panel in zip(axes, NOISE_PANELS, strict=True):
@@ -108,7 +108,7 @@ def _noise_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart:
     legend(figure, [_marker("", lines), _marker("_matched", lines), *_floor_handles(axes)])
     seeds = group.groupby(["noise_level", "l1_weight"])["seed"].nunique()
     title = "Sample quality, sharpness and reconstruction against noise"
-    return Chart(title, png(figure), _noise_caption(group, seeds))
+    return Chart(title, figure_png(figure), _noise_caption(group, seeds))
 
 
 def _noise_caption(group: pd.DataFrame, seeds: pd.Series) -> str:
@@ -213,7 +213,7 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
     norm, colours = Normalize(0.0, top or 1.0), palette("plasma")
     names = dict(zip(sorted(set(group["objective"])), OBJECTIVE_COLOURS, strict=False))
     metric = measure_of(group).removeprefix("validation.")
-    figure = blank(11.0 if top else 7.5, 4.6)
+    figure = blank_figure(11.0 if top else 7.5, 4.6)
     # With no noise anywhere both prior scales are the same.
     axes = figure.subplots(1, 2 if top else 1, sharey=True, squeeze=False)[0]
     drawn: set[int] = set()
@@ -242,7 +242,9 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
         _colourbar(figure, axes[-1], norm, colours, "noise level", group["noise_level"])
         handles = [Line2D([], [], color=INK, lw=1.1, label="a trial")]
     legend(figure, handles + _floor_handles(axes))
-    return Chart("Validation FD along training", png(figure), _learning_caption(group, len(drawn)))
+    return Chart(
+        "Validation FD along training", figure_png(figure), _learning_caption(group, len(drawn))
+    )
 
 
 def _learning_caption(group: pd.DataFrame, drawn: int) -> str:

@@ -15,7 +15,7 @@ from scipy import stats
 from analysis.effects import COVERAGE, FEWEST_SEEDS, Array, Effect, Interval, half_width
 
 
-def whole(table: pd.DataFrame) -> Array:
+def complete_table(table: pd.DataFrame) -> Array:
     """The table without seeds that have no value at all, and without sentences that lack any."""
     found = table.dropna(axis=0, how="all").dropna(axis=1, how="any")
     return found.to_numpy(dtype=np.float64)
@@ -36,7 +36,7 @@ def crossed_interval(table: pd.DataFrame, coverage: float = COVERAGE) -> Interva
     Reference: Satterthwaite, F. E. (1946). An approximate distribution of estimates of variance
     components. Biometrics Bulletin 2, 110-114.
     """
-    values = whole(table)
+    values = complete_table(table)
     seeds, sentences = values.shape
     if values.size == 0:
         return Interval(math.nan, math.nan, math.nan, 0)

@@ -20,10 +20,10 @@ from analysis.image.contrasts import (
     RESCALE,
     SHARPNESS,
     Contrast,
-    compare,
-    directed,
-    lacking,
-    paired,
+    directional_verdict,
+    factor_effect,
+    missing_columns,
+    paired_effect,
     quality_beside,
 )
 
@@ -52,15 +52,18 @@ def noise_claims(group: pd.DataFrame, regime: str, *, together: int) -> Iterator
                 (SHARPNESS, "sharpness ratio, noise minus no noise"),
             )
             effects = (
-                *(compare(group, arms, f"{m}{suffix}", n, together=together) for m, n in named),
+                *(
+                    factor_effect(group, arms, f"{m}{suffix}", n, together=together)
+                    for m, n in named
+                ),
                 *quality_beside(treated, control, "noise minus no noise", suffix=suffix),
             )
             claim = (
                 f"{_noise(level, rescaled)} on the encodings improves samples: at prior scale "
                 f"{scale} their classifier FD to the test split is lower than without noise."
             )
-            missing = lacking(group, f"{FD}{suffix}")
-            yield directed(claim, 10, effects, -1, regime, missing=missing)
+            missing = missing_columns(group, f"{FD}{suffix}")
+            yield directional_verdict(claim, 10, effects, -1, regime, missing=missing)
     if not rescaled and (group[NOISE] == 0.0).any():
         for level in levels:
             if not math.isnan(level):
@@ -78,13 +81,13 @@ def _beyond_contraction(group: pd.DataFrame, level: float, regime: str, together
     if not column:
         missing = f"the records hold no {FD}_at_{scale:g}: sample noise-free students there too"
         effects = (Effect("classifier FD, noise minus contraction"),)
-        return directed(claim, 10, effects, -1, regime, missing=missing)
+        return directional_verdict(claim, 10, effects, -1, regime, missing=missing)
     suffix = column.removeprefix(FD)
-    whole = paired(noisy, quiet, FD, "classifier FD, noise minus no noise: the whole effect")
-    contraction = paired(
+    whole = paired_effect(noisy, quiet, FD, "classifier FD, noise minus no noise: the whole effect")
+    contraction = paired_effect(
         quiet, quiet, column, "classifier FD, contraction alone", control_metric=FD
     )
-    rest = paired(
+    rest = paired_effect(
         noisy,
         quiet,
         FD,
@@ -93,7 +96,7 @@ def _beyond_contraction(group: pd.DataFrame, level: float, regime: str, together
         together=together,
     )
     further = tuple(
-        paired(
+        paired_effect(
             noisy,
             quiet,
             f"test.{metric}",
@@ -102,8 +105,10 @@ def _beyond_contraction(group: pd.DataFrame, level: float, regime: str, together
         )
         for metric in ("sharpness_ratio", "coverage", "classifier_mmd", "high_frequency_ratio")
     )
-    missing = lacking(quiet, column)
-    return directed(claim, 10, (rest, contraction, whole, *further), -1, regime, missing=missing)
+    missing = missing_columns(quiet, column)
+    return directional_verdict(
+        claim, 10, (rest, contraction, whole, *further), -1, regime, missing=missing
+    )
 
 
 def at_scale(rows: pd.DataFrame, metric: str, scale: float) -> str:

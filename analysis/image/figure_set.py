@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.charts import Chart
-from analysis.image.figures import learning_charts, noise_charts
+from analysis.image.noise_and_learning_charts import learning_charts, noise_charts
 from analysis.image.noise_curves import noise_curves
-from analysis.image.norm_sheets import norm_sheets
+from analysis.image.norm_perturbation_sheets import norm_perturbation_sheets
 from analysis.image.quality_charts import collapse_charts, pareto_charts
-from analysis.image.sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
+from analysis.image.sample_sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
 from analysis.records import TrialRecord
 
 TITLES = {
@@ -30,7 +30,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class FigureSet:
     """What records give.
 
     Attributes:
@@ -54,7 +54,7 @@ class Drawn:
         return {name: sheet.missing for name, sheet in self.sheets.items() if sheet.missing}
 
 
-def draw(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Drawn:
+def draw_figure_set(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> FigureSet:
     """Every figure that the records allow.
 
     Args:
@@ -77,7 +77,7 @@ def draw(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Drawn:
         "pareto": pareto_charts(frame),
         "figure_3_objectives": objectives_sheet(frame, records),
         "figure_4_losses": losses_sheets(frame, records),
-        "figure_5_norms": norm_sheets(frame, records),
+        "figure_5_norms": norm_perturbation_sheets(frame, records),
         "figure_6_colour": colour_sheets(frame, records),
     }
-    return Drawn(sheets)
+    return FigureSet(sheets)

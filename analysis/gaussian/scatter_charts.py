@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank, legend, png
+from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank_figure, figure_png, legend
 from analysis.effects import median_interval, rank_correlation
-from analysis.gaussian.curves import AT_EDGE, KL_LABEL
-from analysis.gaussian.drawing import (
+from analysis.gaussian.line_charts import AT_EDGE, KL_LABEL
+from analysis.gaussian.plot_style import (
     MARKERS,
     MOST_SETTINGS,
     SPREAD,
@@ -18,21 +18,29 @@ from analysis.gaussian.drawing import (
     clipped,
     draw_points,
     drawn_rows,
-    handles,
     label_axis,
-    left_out,
+    legend_handles,
     log_axis,
-    seeds_of,
+    omitted_words,
+    seeds_words,
     styles,
-    trained,
+    training_words,
 )
-from analysis.gaussian.study import KL, OBJECTIVES, RESOLUTION, Study, groups, log_kl, ordered
+from analysis.gaussian.study import (
+    KL,
+    OBJECTIVES,
+    RESOLUTION,
+    GaussianStudy,
+    groups,
+    log_kl,
+    ordered,
+)
 from analysis.gaussian.tables import EARLY, with_early_outward
 
 MOST_ARMS_LISTED = 30
 
 
-def early_charts(study: Study) -> list[Chart]:
+def early_charts(study: GaussianStudy) -> list[Chart]:
     """The outward share early in training against the final KL; a row for each kind of teacher."""
     keys = ["setting", "dimension", "arm", "regime", "seed"]
     drawn = drawn_rows(study)[keys]
@@ -43,7 +51,7 @@ def early_charts(study: Study) -> list[Chart]:
     settings = ordered(rows, "setting")[:MOST_SETTINGS]
     dimensions = chosen_dimensions(sorted({int(t) for t in rows["dimension"]}))
     found = styles(rows)
-    figure = blank(3.1 * len(dimensions) + 0.9, 2.9 * len(settings) + 0.7)
+    figure = blank_figure(3.1 * len(dimensions) + 0.9, 2.9 * len(settings) + 0.7)
     axes = figure.subplots(len(settings), len(dimensions), squeeze=False, sharey=True, sharex=True)
     for i, setting in enumerate(settings):
         for j, t in enumerate(dimensions):
@@ -66,18 +74,18 @@ def early_charts(study: Study) -> list[Chart]:
             x_label = f"outward share, first {EARLY:.0%}" if last else ""
             label_axis(axis, x_label, "" if j else f"{setting}\nfinal {KL_LABEL}")
             axis.set_xlim(-0.04, 1.04)
-    legend(figure, handles(found, lines=False))
+    legend(figure, legend_handles(found, lines=False))
     caption = (
-        f"{trained(rows)}; a dot a seed, {seeds_of(rows)}. Across: the share of samples pushed "
-        f"outward, averaged over the validations in the first {EARLY:.0%} of the training. ρ: "
-        "Spearman's correlation over seeds of those whose KL differs, in the order of the legend; "
-        f"intervals are in the table. {AT_EDGE}."
-        f"{left_out(study)}"
+        f"{training_words(rows)}; a dot a seed, {seeds_words(rows)}. Across: the share of "
+        f"samples pushed outward, averaged over the validations in the first {EARLY:.0%} of the "
+        "training. ρ: Spearman's correlation over seeds of those whose KL differs, in the order of "
+        f"the legend; intervals are in the table. {AT_EDGE}."
+        f"{omitted_words(study)}"
     )
-    return [Chart("Outward signal early in training against final KL", png(figure), caption)]
+    return [Chart("Outward signal early in training against final KL", figure_png(figure), caption)]
 
 
-def arm_charts(study: Study) -> list[Chart]:
+def arm_charts(study: GaussianStudy) -> list[Chart]:
     """KL of all arms as dots with intervals; where an objective has more than one arm."""
     rows = study.rows
     several = any(g["arm"].nunique() > 1 for _, g in groups(rows, "objective"))
@@ -90,16 +98,16 @@ def arm_charts(study: Study) -> list[Chart]:
         arms = ordered(own, "arm")
         dimensions = chosen_dimensions(sorted({int(t) for t in own["dimension"]}))
         found = styles(own)
-        figure = blank(2.5 * len(dimensions) + 3.2, 0.32 * len(arms) + 1.2)
+        figure = blank_figure(2.5 * len(dimensions) + 3.2, 0.32 * len(arms) + 1.2)
         axes = figure.subplots(1, len(dimensions), squeeze=False, sharey=True)[0]
         for axis, t in zip(axes, dimensions, strict=True):
             _dots(axis, own[own["dimension"] == t], arms, {a: found[a].colour for a in arms})
             axis.set_title(f"T = {t}", fontsize=10, color=INK)
         caption = (
-            f"Teachers with {setting}; {seeds_of(own)}. {SPREAD}; small dots: single seeds. "
+            f"Teachers with {setting}; {seeds_words(own)}. {SPREAD}; small dots: single seeds. "
             f"{AT_EDGE}."
         )
-        charts.append(Chart(f"KL of every arm, {setting}", png(figure), caption))
+        charts.append(Chart(f"KL of every arm, {setting}", figure_png(figure), caption))
     return charts
 
 
@@ -120,7 +128,7 @@ def _dots(axis: Axes, rows: pd.DataFrame, arms: list[str], colours: dict[str, st
     axis.grid(axis="x", color="#e4e4e4", linewidth=0.7)
 
 
-def rate_charts(study: Study) -> list[Chart]:
+def rate_charts(study: GaussianStudy) -> list[Chart]:
     """Final KL against the learning rate, by objective; where at least three rates were tried."""
     rows = study.rows
     if rows["learning_rate"].nunique() < 3:
@@ -129,7 +137,7 @@ def rate_charts(study: Study) -> list[Chart]:
     dimensions = chosen_dimensions(study.dimensions)
     kinds = ordered(rows, "objective")
     colours = dict(zip(OBJECTIVES, OBJECTIVE_COLOURS, strict=False))
-    figure = blank(3.1 * len(dimensions) + 0.9, 2.9 * len(settings) + 0.7)
+    figure = blank_figure(3.1 * len(dimensions) + 0.9, 2.9 * len(settings) + 0.7)
     axes = figure.subplots(len(settings), len(dimensions), squeeze=False, sharey=True, sharex=True)
     for i, setting in enumerate(settings):
         for j, t in enumerate(dimensions):
@@ -152,5 +160,5 @@ def rate_charts(study: Study) -> list[Chart]:
             for k in kinds
         ],
     )  # fmt: skip
-    caption = f"A marker a trial, {seeds_of(rows)}. {SPREAD}. {AT_EDGE}."
-    return [Chart("KL against the learning rate", png(figure), caption)]
+    caption = f"A marker a trial, {seeds_words(rows)}. {SPREAD}. {AT_EDGE}."
+    return [Chart("KL against the learning rate", figure_png(figure), caption)]

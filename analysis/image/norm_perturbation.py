@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.effects import COVERAGE, Decision, Effect, Verdict, decide_beyond, share_interval
-from analysis.image.contrasts import nothing, teacher_regime, usable
+from analysis.image.contrasts import finished_trials, teacher_regime, undecided_verdict
 from analysis.table import REGIME
 
 GROUP = "reference.norm_perturbation."
@@ -21,20 +21,20 @@ SMALLEST_FLIP = 0.1
 
 
 @dataclass(frozen=True)
-class Ratio:
+class ClassKept:
     """A factor on the norm of z, and the share of draws whose class is that at factor 1."""
 
     factor: float
     kept: float
 
 
-def ratios(values: dict[str, float]) -> tuple[Ratio, ...]:
+def norm_ratios(values: dict[str, float]) -> tuple[ClassKept, ...]:
     """The factors of a record's `norm_perturbation`, in order."""
     found = []
     for name, value in values.items():
         if name.startswith(KEPT):
             try:
-                found.append(Ratio(float(name.removeprefix(KEPT)), value))
+                found.append(ClassKept(float(name.removeprefix(KEPT)), value))
             except ValueError:
                 continue
     return tuple(sorted(found, key=lambda ratio: ratio.factor))
@@ -42,7 +42,7 @@ def ratios(values: dict[str, float]) -> tuple[Ratio, ...]:
 
 def norm_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
     """One verdict a teacher."""
-    rows = usable(frame).drop_duplicates([*REGIME, "teacher"])
+    rows = finished_trials(frame).drop_duplicates([*REGIME, "teacher"])
     for _, row in rows.iterrows():
         yield _flips(row)
 
@@ -58,12 +58,14 @@ def _flips(row: pd.Series) -> Verdict:
         for name, value in row.items()
         if str(name).startswith(GROUP) and pd.notna(value)
     }
-    kept = {ratio.factor: ratio.kept for ratio in ratios(values)}
+    kept = {ratio.factor: ratio.kept for ratio in norm_ratios(values)}
     count = round(values.get("count", 0.0))
     absent = [factor for factor in JUDGED if factor not in kept]
     if absent or not count:
         what = "count" if not absent else " and no ".join(f"{KEPT}{f:.3f}" for f in absent)
-        return nothing(claim, 9, regime, f"the teacher's record holds no norm_perturbation: {what}")
+        return undecided_verdict(
+            claim, 9, regime, f"the teacher's record holds no norm_perturbation: {what}"
+        )
     flips = [_share(factor, kept[factor], count) for factor in JUDGED]
     decisions = [decide_beyond(flip, 1) for flip in flips]
     decision: Decision = "undecided"

@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank, plain_axis, png
+from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank_figure, figure_png, plain_axis
 from analysis.effects import share_interval
 from analysis.image.contrasts import teacher_regime
-from analysis.image.norms import Ratio, ratios
+from analysis.image.norm_perturbation import ClassKept, norm_ratios
 from analysis.image.pictures import pixels, read_png, with_picture
-from analysis.image.sheets import Sheet
+from analysis.image.sample_sheets import Sheet
 from analysis.records import TrialRecord
 from analysis.table import REGIME, data_of
 
 PICTURE = "norms"
 
 
-def norm_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
+def norm_perturbation_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
     """Rows are draws of z, columns the factor r on its norm; beneath, the share of the same class.
 
     One sheet a teacher, from the picture `norms` and the record's `norm_perturbation`.
@@ -34,7 +34,7 @@ def norm_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
             read_png(records[pictured["record"].iloc[0]], PICTURE, []) if len(pictured) else b""
         )
         reference = records[row["record"]].record.reference.get("norm_perturbation", {})
-        found = ratios(reference)
+        found = norm_ratios(reference)
         if content:
             charts.append(_chart(row, name, content, found, round(reference.get("count", 0.0))))
         else:
@@ -45,11 +45,11 @@ def norm_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
 
 
 def _chart(
-    row: pd.Series, name: str, content: bytes, found: tuple[Ratio, ...], count: int
+    row: pd.Series, name: str, content: bytes, found: tuple[ClassKept, ...], count: int
 ) -> Chart:
     picture = pixels(content)
     height, width = picture.shape[:2]
-    figure = blank(11.0, 11.0 * height / width + (2.4 if found else 0.4))
+    figure = blank_figure(11.0, 11.0 * height / width + (2.4 if found else 0.4))
     shares = [11.0 * height / width, 2.0] if found else [1.0]
     axes = figure.subplots(len(shares), 1, squeeze=False, gridspec_kw={"height_ratios": shares})[
         :, 0
@@ -71,7 +71,7 @@ def _chart(
             "Wilson intervals. The class is a classifier's, also of samples that are no image of "
             "any class."
         )
-    return Chart(f"Norm of z, {data_of(row)} (Figure 5)", png(figure), caption)
+    return Chart(f"Norm of z, {data_of(row)} (Figure 5)", figure_png(figure), caption)
 
 
 def _is_aligned(width: int, columns: int, size: float) -> bool:
@@ -79,7 +79,7 @@ def _is_aligned(width: int, columns: int, size: float) -> bool:
     return not pd.isna(size) and width % (columns * (int(size) + 1) + 1) == 0
 
 
-def _curve(axis: Axes, found: tuple[Ratio, ...], count: int, *, aligned: bool) -> None:
+def _curve(axis: Axes, found: tuple[ClassKept, ...], count: int, *, aligned: bool) -> None:
     factors = [ratio.factor for ratio in found]
     kept = np.array([ratio.kept for ratio in found])
     # Under its own column of images where there is one, else on a scale of the factor.

@@ -14,13 +14,19 @@ from analysis.effects import (
     partial_rank_correlation,
     rank_correlation,
 )
-from analysis.gaussian.findings import Answer, Finding, correlation_effect, predicted
-from analysis.gaussian.rules import NEGLIGIBLE, by_seed, dimensions_of, strata, too_few
-from analysis.gaussian.study import KL, Study, columns_of, groups, log_kl, usual
+from analysis.gaussian.decision_rules import (
+    NEGLIGIBLE,
+    dimensions_of,
+    medians_by_dimension,
+    seed_by_dimension,
+    too_few_seeds,
+)
+from analysis.gaussian.findings import Answer, Finding, answer_to_prediction, correlation_effect
+from analysis.gaussian.study import KL, GaussianStudy, columns_of, groups, log_kl, nearest_to_paper
 from analysis.gaussian.tables import CAUSES, CONFOUNDED, EARLY, rounded, with_early_outward
 
 
-def path_findings(study: Study) -> Iterator[Finding]:
+def training_path_findings(study: GaussianStudy) -> Iterator[Finding]:
     """Sparse signal by observation: do seeds with fewer outward samples early end worse?
 
     At equal conditioning: a teacher's smallest eigenvalues set both its condition number and its
@@ -29,7 +35,7 @@ def path_findings(study: Study) -> Iterator[Finding]:
     rows = columns_of(with_early_outward(study), CAUSES)
     rows = rows[rows["objective"] == "reverse_kl"].assign(log_kl=log_kl(rows[KL]))
     for (setting,), group in groups(rows, "setting"):
-        own = usual(group)
+        own = nearest_to_paper(group)
         last = int(own["dimension"].max())
         cell = own[own["dimension"] == last]
         yield _rarity(own, f"{own['arm'].iloc[0]}, teachers with {setting}, T {last}")
@@ -42,8 +48,12 @@ def path_findings(study: Study) -> Iterator[Finding]:
         main = correlation_effect(words, plain)
         if held:
             main = correlation_effect(f"{words}, at equal condition number", partial)
-        main = replace(main, strata=strata(by_seed(own, own["early_outward"]), ".2f"))
-        answer, reason = predicted(main, -1, "more KL where outward samples are rarer early on")
+        main = replace(
+            main, strata=medians_by_dimension(seed_by_dimension(own, own["early_outward"]), ".2f")
+        )
+        answer, reason = answer_to_prediction(
+            main, -1, "more KL where outward samples are rarer early on"
+        )
         beside = [
             ("the same without regard to condition number", plain),
             ("of final KL with the condition number", rank_correlation(final, rounded(condition))),
@@ -68,7 +78,7 @@ def path_findings(study: Study) -> Iterator[Finding]:
 
 
 def _rarity(rows: pd.DataFrame, regime: str) -> Finding:
-    table = by_seed(rows, rows["early_outward"])
+    table = seed_by_dimension(rows, rows["early_outward"])
     suspicion = "The outward signal is rare along the path of reverse KL at large T"
     if table.empty:
         missing = Effect("outward share early in the training")
@@ -77,12 +87,12 @@ def _rarity(rows: pd.DataFrame, regime: str) -> Finding:
     main = median_effect(
         f"share of samples pushed outward in the first {EARLY:.0%} of the training at T {last}",
         table[last],
-        strata=strata(table, ".2f"),
+        strata=medians_by_dimension(table, ".2f"),
         cells=1,
     )
     answer: Answer = "undecided"
     if math.isnan(main.low):
-        reason = too_few(main.seeds)
+        reason = too_few_seeds(main.seeds)
     elif main.low > NEGLIGIBLE:
         answer, reason = "not supported", f"the whole interval is above {NEGLIGIBLE:g}"
     elif main.high < NEGLIGIBLE:

@@ -16,18 +16,18 @@ from analysis.image.contrasts import (
     L1,
     NOISE,
     TEACHER,
-    beyond,
-    directed,
-    excess,
-    floors,
-    lacking,
-    nothing,
-    paired,
+    directional_verdict,
+    excess_over_floor,
+    finished_trials,
+    floor_effects,
+    margin_reason,
+    missing_columns,
+    paired_effect,
     quality_beside,
     regime_of,
-    usable,
+    undecided_verdict,
 )
-from analysis.image.outdone import Choice, choose
+from analysis.image.student_vs_teacher import ChosenCell, best_noisy_cell
 from analysis.table import COLOUR, is_adaptive
 
 NEAR = 0.5
@@ -39,11 +39,11 @@ MEASURES = {"pixel_fd": "pixel FD", "classifier_fd": "classifier FD"}
 def colour_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
     """Verdicts for each student and regime by pixel FD, and by classifier FD where there is one."""
     asked = frame[(frame["objective"] == "x_reconstruction") & frame["dataset"].isin(COLOUR)]
-    for _, rows in usable(asked).groupby(["setting", "teacher"], dropna=False):
+    for _, rows in finished_trials(asked).groupby(["setting", "teacher"], dropna=False):
         if is_adaptive(rows) or not (rows[NOISE] > 0.0).any():
             continue
         for metric, label in MEASURES.items():
-            if metric == "pixel_fd" or not lacking(rows, f"test.{metric}"):
+            if metric == "pixel_fd" or not missing_columns(rows, f"test.{metric}"):
                 yield from _colour(rows, asked, metric, label)
 
 
@@ -57,37 +57,40 @@ def _colour(rows: pd.DataFrame, asked: pd.DataFrame, metric: str, label: str) ->
         "On colour images the noise is to thank: the same cell without noise has a higher "
         f"{label} at the same prior scale."
     )
-    chosen = choose(rows, metric)
+    chosen = best_noisy_cell(rows, metric)
     floor = f"{TEACHER}{metric}"
     if chosen is None:
         missing = (
-            lacking(rows, f"validation.{metric}", f"test.{metric}") or "no cell has both splits"
+            missing_columns(rows, f"validation.{metric}", f"test.{metric}")
+            or "no cell has both splits"
         )
-        yield nothing(near, 14, regime_of(rows, asked), missing)
+        yield undecided_verdict(near, 14, regime_of(rows, asked), missing)
         return
     cell = chosen.rows
     regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
-    if lacking(rows, floor):
-        yield nothing(near, 14, regime, lacking(rows, floor))
+    if missing_columns(rows, floor):
+        yield undecided_verdict(near, 14, regime, missing_columns(rows, floor))
     else:
         yield _near(near, chosen, metric, label, regime)
     first = cell.iloc[0]
     control = rows[(rows["rest"] == first["rest"]) & (rows[L1] == first[L1]) & (rows[NOISE] == 0.0)]
     words, suffix = "noise minus no noise", chosen.suffix
     effects = (
-        paired(cell, control, f"test.{metric}{suffix}", f"{label}, {words}"),
+        paired_effect(cell, control, f"test.{metric}{suffix}", f"{label}, {words}"),
         *quality_beside(cell, control, words, suffix=suffix),
     )
-    yield directed(helps, 14, effects, -1, regime)
+    yield directional_verdict(helps, 14, effects, -1, regime)
 
 
-def _near(claim: str, chosen: Choice, metric: str, label: str, regime: str) -> Verdict:
+def _near(claim: str, chosen: ChosenCell, metric: str, label: str, regime: str) -> Verdict:
     cell, suffix = chosen.rows, chosen.suffix
     margin = NEAR * float(cell[f"{TEACHER}{metric}"].mean())
-    main = excess(cell, metric, f"{label}, student minus teacher", margin=margin, suffix=suffix)
+    main = excess_over_floor(
+        cell, metric, f"{label}, student minus teacher", margin=margin, suffix=suffix
+    )
     # Nearness is an upper bound: the negated margin asks whether all of the interval is below it.
     decision = decide_beyond(replace(main, margin=-margin), -1)
-    reason = beyond(decision, main)
+    reason = margin_reason(decision, main)
     if main.seeds >= 3:
         side = {"reproduced": "all", "not reproduced": "none"}.get(decision, "a part")
         rest = reason.split(". ", 1)[1]
@@ -95,9 +98,11 @@ def _near(claim: str, chosen: Choice, metric: str, label: str, regime: str) -> V
     further = ("recall", "coverage", "sharpness_ratio", "copied_share")
     beside = (
         *(
-            excess(cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix)
+            excess_over_floor(
+                cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix
+            )
             for m in further
         ),
-        *floors(cell, {metric: label}),
+        *floor_effects(cell, {metric: label}),
     )
     return Verdict(claim, 14, decision, main, beside, regime, f"{chosen.words}: {reason}")

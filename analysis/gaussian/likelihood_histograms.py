@@ -7,27 +7,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from analysis.charts import FLOOR, INK, Chart, blank, legend, png
+from analysis.charts import FLOOR, INK, Chart, blank_figure, figure_png, legend
 from analysis.effects import Interval, median_interval
-from analysis.gaussian.drawing import (
+from analysis.gaussian.plot_style import (
     MOST_SETTINGS,
     chosen_dimensions,
+    corner_note,
     drawn_rows,
     label_axis,
-    left_out,
-    note,
-    seeds_of,
+    omitted_words,
+    seeds_words,
     styles,
-    trained,
+    training_words,
 )
-from analysis.gaussian.study import KL, KS, RESOLUTION, Array, Study, ordered
+from analysis.gaussian.study import KL, KS, RESOLUTION, Array, GaussianStudy, ordered
 
 BINS = 36
 WIDEST = 12.0
 """Half the width of a panel in the teacher's standard deviations of log p_T, at most."""
 
 
-def histogram_charts(study: Study) -> list[Chart]:
+def histogram_charts(study: GaussianStudy) -> list[Chart]:
     """One chart for each kind of teacher: a row for each arm, a panel for each T."""
     rows = drawn_rows(study)
     rows = rows[rows["record"].isin(list(study.arrays))]
@@ -35,10 +35,10 @@ def histogram_charts(study: Study) -> list[Chart]:
     return [_chart(study, rows[rows["setting"] == setting], setting) for setting in wanted]
 
 
-def _chart(study: Study, rows: pd.DataFrame, setting: str) -> Chart:
+def _chart(study: GaussianStudy, rows: pd.DataFrame, setting: str) -> Chart:
     arms = ordered(rows, "arm")
     dimensions = chosen_dimensions(sorted({int(t) for t in rows["dimension"]}))
-    figure = blank(2.75 * len(dimensions) + 0.6, 1.85 * len(arms) + 0.9)
+    figure = blank_figure(2.75 * len(dimensions) + 0.6, 1.85 * len(arms) + 0.9)
     axes = figure.subplots(len(arms), len(dimensions), squeeze=False)
     found = styles(rows)
     for i, arm in enumerate(arms):
@@ -57,16 +57,19 @@ def _chart(study: Study, rows: pd.DataFrame, setting: str) -> Chart:
     patches += [Patch(facecolor=s.colour, alpha=0.55, label=arm) for arm, s in found.items()]
     legend(figure, patches, columns=5)
     caption = (
-        f"{trained(rows)}; teachers with {setting}, {seeds_of(rows)}. Each panel shows one seed, "
-        "the one with the median KS (of an even number the lower), and says KS and KL as medians "
-        "over all seeds with 95% intervals (order statistics). KS of the teacher's own samples is "
-        f"in the table. A panel is at most {WIDEST:g} standard deviations of the teacher's log p_T "
-        f"wide to each side; what lies outside is counted in it.{left_out(study)}"
+        f"{training_words(rows)}; teachers with {setting}, {seeds_words(rows)}. Each panel shows "
+        "one seed, the one with the median KS (of an even number the lower), and says KS and KL as "
+        "medians over all seeds with 95% intervals (order statistics). KS of the teacher's own "
+        f"samples is in the table. A panel is at most {WIDEST:g} standard deviations of the "
+        f"teacher's log p_T wide to each side; what lies outside is counted in it."
+        f"{omitted_words(study)}"
     )
-    return Chart(f"Figure 2 redrawn: log-density of samples, {setting}", png(figure), caption)
+    return Chart(
+        f"Figure 2 redrawn: log-density of samples, {setting}", figure_png(figure), caption
+    )
 
 
-def _panel(study: Study, axis: Axes, cell: pd.DataFrame, colour: str) -> None:
+def _panel(study: GaussianStudy, axis: Axes, cell: pd.DataFrame, colour: str) -> None:
     order = cell.sort_values([KS, "seed"], kind="stable")
     row = order.iloc[(len(order) - 1) // 2]
     arrays = study.arrays[row["record"]]
@@ -82,8 +85,8 @@ def _panel(study: Study, axis: Axes, cell: pd.DataFrame, colour: str) -> None:
     words = f"KS {_words(median_interval(cell[KS]))}\nKL {_words(median_interval(cell[KL]))}"
     if outside:
         words += f"\n{max(outside, 0.01):.0%} of samples outside".replace("\n1%", "\n1% or less")
-    note(axis, words)
-    note(axis, f"seed {row['seed']:.0f}", (0.03, 0.95))
+    corner_note(axis, words)
+    corner_note(axis, f"seed {row['seed']:.0f}", (0.03, 0.95))
 
 
 def _edges(teacher: Array, student: Array) -> tuple[Array, float]:

@@ -1,4 +1,8 @@
-"""Which way reverse KL pushes a flow student's samples: Proposition 1 on any teacher."""
+"""Radial force: whether reverse KL pushes a flow student's samples outward or inward.
+
+Proposition 1 gives the probability of an outward push for a Gaussian teacher at the start of the
+training; here the force is measured, for any teacher and any flow student.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,17 @@ def radial_force(student: FlowStudent, teacher: Teacher, z: Tensor) -> Tensor:
     return (z * gradient).flatten(1).sum(1).detach()
 
 
-def force_summary(force: Tensor, dimension: int) -> dict[str, float]:
-    """Share of outward forces, and their 5%, 50% and 95% quantiles in nats a dimension."""
+def summarise_radial_force(force: Tensor, dimension: int) -> dict[str, float]:
+    """The share of samples pushed outward, and quantiles of the force.
+
+    Args:
+        force: radial forces, (B,), nats.
+        dimension: of one example; quantiles are divided by it.
+
+    Returns:
+        `outward_fraction`, and `radial_force_low`, `_median` and `_high`: the 5%, 50% and 95%
+        quantiles in nats a dimension.
+    """
     levels = torch.tensor([0.05, 0.5, 0.95], dtype=torch.float64, device=force.device)
     low, median, high = (force.double() / dimension).quantile(levels).tolist()
     return {
