@@ -1,1 +1,1 @@
-"""Students: x = S(z) in one pass."""
+"""Students: models that turn noise z into x in one parallel pass."""

@@ -1,4 +1,9 @@
-"""Flows over sequences of any length under conditioning: x = S(z; c)."""
+"""Flows over sequences of any length that are given conditioning: x = S(z; c).
+
+`student.given(c)` binds a batch of conditioning and returns an ordinary `FlowStudent`, so that
+objectives need not know about conditioning. The teacher's counterpart is
+`raydistill.teachers.conditioned`.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,29 @@ from torch import Tensor
 
 from raydistill.conditionals.priors import NORMAL
 from raydistill.config.shapes import check_conditioning, mean_conditioning
+from raydistill.networks.summary import summary
 from raydistill.students.base import FlowStudent, Pushforward, Steps
 
 
 class ConditionedFlow(FlowStudent):
-    """x = S(z; c), causal: x_t depends on z_1 ... z_t, and is affine in z_t.
+    """A causal flow x = S(z; c): x_t depends on z_1 ... z_t, and is affine in z_t.
 
-    z and x are (B, N), c is (B, N / hop, features). Without conditioning it takes c = 0, the mean
-    of standardised features.
+    z and x have shape (B, N) in samples, c has shape (B, N / hop, features): one vector of
+    standardised features for each frame of `hop` samples. Called without conditioning, it takes
+    c = 0, which is the mean of standardised features.
 
     Attributes:
-        features: numbers a frame.
-        hop: samples a frame.
+        features: how many numbers condition one frame.
+        hop: samples in a frame.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, channels=4, layers=2, features=3, hop=8)
+        >>> student = config.build((16,))
+        >>> c = torch.zeros(5, 4, 3)  # five sequences of four frames
+        >>> student.given(c)(torch.zeros(5, 32)).shape
+        torch.Size([5, 32])
     """
 
     features: int
@@ -27,17 +43,17 @@ class ConditionedFlow(FlowStudent):
 
     @abstractmethod
     def steps_given(self, z: Tensor, conditioning: Tensor) -> Steps:
-        """x with log dx_t / dz_t, both of the shape of z (B, N)."""
+        """x = S(z; c) with log dx_t / dz_t, both of the shape of z, (B, N)."""
 
     @abstractmethod
     def inverse_given(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """z = S^-1(x; c), sequential by nature, no gradient."""
+        """z = S^-1(x; c), one sample after another, without gradient."""
 
     def given(self, conditioning: Tensor) -> GivenFlow:
-        """S(. ; c) for a batch of conditioning (B, F, features).
+        """The flow z -> S(z; c) for a batch of conditioning c of shape (B, frames, features).
 
         Raises:
-            ValueError: it has the wrong shape.
+            ValueError: c has the wrong shape.
         """
         check_conditioning(conditioning, self.features)
         return GivenFlow(self, conditioning)
@@ -46,7 +62,7 @@ class ConditionedFlow(FlowStudent):
         return self.steps_given(z, mean_conditioning(z, self.hop, self.features))
 
     def forward_with_log_det(self, z: Tensor) -> Pushforward:
-        return _summed(self.steps(z))
+        return _pushforward(self.steps(z))
 
     def diagonal(self, z: Tensor) -> Tensor:
         return self.steps(z).log_derivative.exp()
@@ -59,11 +75,21 @@ class ConditionedFlow(FlowStudent):
 
 
 class GivenFlow(FlowStudent):
-    """A conditioned flow with its conditioning, for batches as large as its.
+    """A conditioned flow with its conditioning bound: z -> S(z; c).
+
+    It takes batches of the size B of its conditioning. The model is referred to, not owned: its
+    weights are neither parameters of this module nor in its `state_dict`.
 
     Args:
-        model: the student; its weights are not this module's own.
-        conditioning: (B, F, features).
+        model: the conditioned flow.
+        conditioning: c, (B, frames, features).
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, channels=4, layers=2, features=3, hop=8)
+        >>> config.build((16,)).given(torch.zeros(5, 4, 3))
+        GivenFlow(model='WaveNetFlow', event_shape=(32,), conditioning=(5, 4, 3), parameters=0)
     """
 
     def __init__(self, model: ConditionedFlow, conditioning: Tensor) -> None:
@@ -71,11 +97,19 @@ class GivenFlow(FlowStudent):
         self._model, self.conditioning = [model], conditioning
         self.event_shape = (conditioning.shape[1] * model.hop,)
 
+    def extra_repr(self) -> str:
+        return summary(
+            self,
+            model=type(self._model[0]).__name__,
+            event_shape=self.event_shape,
+            conditioning=tuple(self.conditioning.shape),
+        )
+
     def steps(self, z: Tensor) -> Steps:
         return self._model[0].steps_given(z, self.conditioning)
 
     def forward_with_log_det(self, z: Tensor) -> Pushforward:
-        return _summed(self.steps(z))
+        return _pushforward(self.steps(z))
 
     def diagonal(self, z: Tensor) -> Tensor:
         return self.steps(z).log_derivative.exp()
@@ -87,5 +121,6 @@ class GivenFlow(FlowStudent):
         return self._model[0].prior_log_prob(z)
 
 
-def _summed(steps: Steps) -> Pushforward:
+def _pushforward(steps: Steps) -> Pushforward:
+    """A triangular Jacobian's log-determinant is the sum of the logarithms of its diagonal."""
     return Pushforward(steps.x, steps.log_derivative.sum(1))

@@ -1,4 +1,14 @@
-"""The causal flow student: an inverse autoregressive PixelCNN++ on z (sections 3 and 4.1.2)."""
+"""The flow student for images: an inverse autoregressive flow with a PixelCNN++ on z.
+
+Sections 3 and 4.1.2 of the paper. The network reads z instead of x, so that all pixels of x are
+computed at once, and the inverse is one pixel at a time: the teacher's architecture, turned around.
+
+References:
+    Kingma et al., "Improving Variational Inference with Inverse Autoregressive Flow",
+    arXiv:1606.04934.
+    Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +27,21 @@ from raydistill.students.score import triangular_score
 
 
 class PixelCNNFlowConfig(StudentConfig):
-    """Size of the flow student; same meaning as `PixelCNNConfig`."""
+    """Size of the network, with the same fields as `PixelCNNConfig`.
+
+    Attributes:
+        channels: width of the network's two streams.
+        blocks: gated residual blocks at each resolution.
+        stages: resolutions; each after the first halves height and width.
+
+    Example:
+        >>> from raydistill.students.pixelcnn_flow import PixelCNNFlowConfig
+        >>> config = PixelCNNFlowConfig(channels=4, blocks=1, stages=2)
+        >>> config.is_flow, config.has_score
+        (True, True)
+        >>> config.build((1, 8, 8)).event_shape
+        (1, 8, 8)
+    """
 
     kind: Literal["pixelcnn_flow"] = "pixelcnn_flow"
     is_flow: ClassVar[bool] = True
@@ -37,17 +61,31 @@ class PixelCNNFlowConfig(StudentConfig):
 
 
 class PixelCNNFlow(FlowStudent):
-    """x_t = mean(z_<t) + exp(log_scale(z_<t)) * z_t: triangular, so its log-determinant is a sum.
+    """x_t = mean(z_1 ... z_{t-1}) + exp(log_scale(z_1 ... z_{t-1})) z_t, on standardised x.
 
-    It starts as x = centre + spread * z, the data's mean and scale with no structure.
+    The Jacobian is triangular, so log |det dS/dz| is the sum of the log-scales. At the start of
+    training x = centre + spread * z: the data's mean and scale, without any structure.
 
     Args:
-        config: the network's size.
+        config: size of the network.
         shape: (C, H, W) of z and x.
         centre, spread: mean and standard deviation of the training data.
 
     Raises:
         ValueError: the image is not square, or its side not divisible by 2^(stages - 1).
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.pixelcnn_flow import PixelCNNFlowConfig
+        >>> student = PixelCNNFlowConfig(channels=4, blocks=1).build((1, 8, 8))
+        >>> print(student.extra_repr())
+        kind='pixelcnn_flow', channels=4, blocks=1, stages=2, event_shape=(1, 8, 8), parameters=...
+        >>> z = torch.randn(5, 1, 8, 8)
+        >>> pushed = student.forward_with_log_det(z)
+        >>> pushed.x.shape, pushed.log_det.shape
+        (torch.Size([5, 1, 8, 8]), torch.Size([5]))
+        >>> torch.allclose(student.inverse(pushed.x), z, atol=1e-4)
+        True
     """
 
     def __init__(
@@ -60,7 +98,7 @@ class PixelCNNFlow(FlowStudent):
     ) -> None:
         super().__init__()
         config.check(shape)
-        self.event_shape = shape
+        self.config, self.event_shape = config, shape
         self.conditional = GaussianConditional()
         self.map = AutoregressiveImageMap(config, shape, self.conditional)
         self.standardise = Standardise(centre, spread)
@@ -68,7 +106,7 @@ class PixelCNNFlow(FlowStudent):
     def forward_with_log_det(self, z: Tensor) -> Pushforward:
         params = self.map(z)
         normal = self.conditional.from_noise(z, params)
-        # The derivative of z -> x is the inverse of that of x -> z at the same point.
+        # log |dx/dz| = -log |dz/dx| at the same point.
         log_derivative = -self.conditional.to_noise(normal, params).log_derivative
         log_det = log_derivative.flatten(1).sum(1) - self.standardise.log_det(z[0].numel())
         return Pushforward(self.standardise.restore(normal), log_det)
@@ -79,9 +117,9 @@ class PixelCNNFlow(FlowStudent):
     @torch.no_grad()
     def diagonal(self, z: Tensor) -> Tensor:
         params = self.map(z)
-        # As above: the derivative of the way there is the inverse of that of the way back.
-        back = self.conditional.to_noise(self.conditional.from_noise(z, params), params)
-        return self.standardise.spread * torch.exp(-back.log_derivative)
+        # log |dx/dz| = -log |dz/dx| at the same point.
+        noise = self.conditional.to_noise(self.conditional.from_noise(z, params), params)
+        return self.standardise.spread * torch.exp(-noise.log_derivative)
 
     def score(self, z: Tensor) -> Tensor:
         return triangular_score(self, z)

@@ -1,4 +1,4 @@
-"""The ResNet student of section 4.1.3: no invertibility, a receptive field over all of z."""
+"""The ResNet student for images (section 4.1.3): not invertible, and every pixel sees all of z."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from raydistill.students.base import Student, StudentConfig
 
 
 class ResNetConfig(StudentConfig):
-    """Size of the ResNet student.
+    """Size of the network.
 
     Attributes:
         channels: width of the residual stream.
         blocks: residual blocks of two 3x3 convolutions.
-        patch: side of the pixel blocks that are folded into channels before the first block
+        patch: side of the squares of pixels that are folded into channels before the first block
             (space-to-depth); 2 makes a step about four times cheaper at the same width.
+
+    Example:
+        >>> from raydistill.students.resnet import ResNetConfig
+        >>> ResNetConfig(channels=16, blocks=1, patch=1).check((1, 28, 28))
+        Traceback (most recent call last):
+        ...
+        ValueError: student.blocks: 1 blocks at patch 1 do not span an image of side 28; give ...
     """
 
     kind: Literal["resnet"] = "resnet"
@@ -65,15 +72,28 @@ class ResNetConfig(StudentConfig):
 
 
 class ResNetStudent(Student):
-    """x = centre + spread * ResNet(z); its residual blocks start as the identity.
+    """x = centre + spread * ResNet(z), with residual blocks that start as the identity.
 
     Args:
-        config: the network's size.
+        config: size of the network.
         shape: (C, H, W) of z and x.
         centre, spread: mean and standard deviation of the training data.
 
     Raises:
         ValueError: it does not fit the image; see `ResNetConfig.check`.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.resnet import ResNetConfig
+        >>> student = ResNetConfig(channels=16, blocks=2, patch=2).build((1, 8, 8))
+        >>> print(student.extra_repr())
+        kind='resnet', channels=16, blocks=2, patch=2, event_shape=(1, 8, 8), parameters=10,452
+        >>> student(torch.randn(5, 1, 8, 8)).shape
+        torch.Size([5, 1, 8, 8])
+
+    Reference:
+        He et al., "Identity Mappings in Deep Residual Networks", arXiv:1603.05027, for residual
+        blocks with activations before their convolutions.
     """
 
     def __init__(
@@ -87,7 +107,7 @@ class ResNetStudent(Student):
         super().__init__()
         config.check(shape)
         folded = shape[0] * config.patch**2
-        self.event_shape = shape
+        self.config, self.event_shape = config, shape
         self.patch = config.patch
         self.input = Conv2d(folded, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(_Residual(config.channels) for _ in range(config.blocks))
@@ -105,7 +125,7 @@ class ResNetStudent(Student):
 
 
 class _Residual(nn.Module):
-    """x + conv(silu(conv(silu(x)))), the identity at the start."""
+    """x + conv(silu(conv(silu(x)))); the second convolution starts at zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -120,8 +140,9 @@ class _Residual(nn.Module):
 
 
 def _blocks_to_span(side: int) -> int:
-    """Blocks of two 3x3 convolutions after which every output sees all of a side, ends included.
+    """How many blocks it takes until every output pixel sees all pixels of an image of this side.
 
-    Input and output convolutions add a radius of one each.
+    A block of two 3x3 convolutions adds 2 to the radius of the receptive field, the input and the
+    output convolution 1 each; a corner sees the opposite one at radius side - 1.
     """
     return max(1, -(-(side - 1 - 2) // 2))

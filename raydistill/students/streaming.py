@@ -1,4 +1,7 @@
-"""Synthesis in chunks with bounded memory, or on several cores: equal to the whole pass."""
+"""Synthesis of sound in chunks with bounded memory, or on several cores.
+
+Both give the same samples as one pass over the whole sequence.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,28 @@ from raydistill.students.wavenet_flow import WaveNetFlow
 
 
 class Streamer:
-    """x = S(z; c) chunk by chunk: each layer keeps what its taps still reach, and nothing else.
+    """x = S(z; c) chunk by chunk, in memory that does not grow with the sequence.
 
-    On the CPU a compiled loop on one thread, at any length of a chunk; elsewhere torch. It draws
-    with the weights that the student has when it is made.
+    Each layer keeps only the inputs that its taps still reach. On the CPU a compiled loop runs on
+    one thread; on other devices torch does. The student's weights are read when the streamer is
+    made: later updates do not reach it.
 
     Args:
         student: the flow.
-        batch: sequences side by side.
+        batch: how many sequences are synthesised side by side.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.streaming import Streamer
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, channels=4, layers=2, features=3, hop=8)
+        >>> student = config.build((16,))
+        >>> z, c = torch.randn(1, 32), torch.randn(1, 4, 3)
+        >>> streamer = Streamer(student)
+        >>> first, second = streamer.push(z[:, :8], c[:, :1]), streamer.push(z[:, 8:], c[:, 1:])
+        >>> whole = student.given(c)(z)
+        >>> torch.allclose(torch.cat([first, second], dim=1), whole, atol=1e-5)
+        True
     """
 
     def __init__(self, student: WaveNetFlow, batch: int = 1) -> None:
@@ -31,10 +48,14 @@ class Streamer:
 
     @torch.inference_mode()
     def push(self, z: Tensor, conditioning: Tensor) -> Tensor:
-        """The next samples (B, N) of noise (B, N) with frames (B, N / hop, features).
+        """The next samples x (B, N) from the next noise z (B, N) and its frames.
+
+        Args:
+            z: (B, N), N a multiple of `hop`.
+            conditioning: (B, N / hop, features).
 
         Raises:
-            ValueError: they do not fit one another, or the streamer's batch.
+            ValueError: the shapes do not fit one another, or the streamer's batch.
         """
         student = self.student
         if self._kernel is not None:
@@ -45,13 +66,29 @@ class Streamer:
 
 
 def synthesise(student: WaveNetFlow, z: Tensor, conditioning: Tensor, threads: int = 1) -> Tensor:
-    """x (B, N) of noise z (B, N) with frames (B, N / hop, features), on some threads of the CPU.
+    """x (B, N) from noise z (B, N), computed by several threads of the CPU.
 
-    A sample hears so little of the noise before it that a sequence can be cut: each thread begins
-    its part a receptive field early and drops what it made of that. It is the whole pass exactly.
+    A sample depends on no more of the past than the receptive field. So the sequence is cut into
+    one part for each thread, each part starts a receptive field early, and the samples of that
+    lead-in are dropped.
+
+    Args:
+        student: the flow.
+        z: (B, N), N a multiple of `hop`.
+        conditioning: (B, N / hop, features).
+        threads: how many parts to compute side by side.
 
     Raises:
-        ValueError: z and frames do not fit one another, or `threads` is below 1.
+        ValueError: the shapes do not fit one another, or `threads` is below 1.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.streaming import synthesise
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, channels=4, layers=2, features=3, hop=8)
+        >>> student = config.build((16,))
+        >>> synthesise(student, torch.randn(1, 64), torch.zeros(1, 8, 3), threads=2).shape
+        torch.Size([1, 64])
     """
     if threads < 1:
         raise ValueError(f"threads: {threads} is too few; give 1 or more")

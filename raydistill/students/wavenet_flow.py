@@ -1,11 +1,21 @@
-"""The vocoder's student: inverse autoregressive WaveNet flows (van den Oord et al., 2018).
+"""The vocoder's student: a chain of inverse autoregressive flows, each with a WaveNet.
 
-Each flow maps u to shift(u_<t) + exp(log_scale(u_<t)) u_t by a stack of gated dilated causal
-convolutions. No flow turns time around, so that the composite is causal too and, given its past,
-x_t is affine in z_t: a Gaussian, as in ClariNet (Ping et al., 2018).
+Each flow maps a sequence u to
 
-Activations are (B, channels, 1, N) in channels-last memory, in which the convolutions of these few
-channels are fastest; the conditioning is projected once a frame and never repeated to samples.
+    shift(u_1 ... u_{t-1}) + exp(log_scale(u_1 ... u_{t-1})) u_t,
+
+where a stack of gated, dilated, causal convolutions computes shift and log-scale. No flow reverses
+time, so the whole chain is causal too, and x_t is affine in z_t given the past: p(x_t | past) is a
+Gaussian, as in ClariNet.
+
+Activations are (B, channels, 1, N) in channels-last memory, the layout in which convolutions of so
+few channels are fastest. The conditioning is projected once for each frame, not for each sample.
+
+References:
+    van den Oord et al., "WaveNet: A Generative Model for Raw Audio", arXiv:1609.03499.
+    van den Oord et al., "Parallel WaveNet: Fast High-Fidelity Speech Synthesis", arXiv:1711.10433.
+    Ping et al., "ClariNet: Parallel Wave Generation in End-to-End Text-to-Speech",
+    arXiv:1807.07281.
 """
 
 from __future__ import annotations
@@ -33,16 +43,25 @@ from raydistill.students.conditioned import ConditionedFlow
 
 
 class WaveNetFlowConfig(StudentConfig):
-    """Size of the flow student.
+    """Size of the chain of flows.
 
     Attributes:
-        flows: one after another.
-        channels: of a flow's activations.
-        layers: gated convolutions of a flow.
-        kernel: taps of each.
-        dilation_base: layer i has its taps dilation_base^i samples apart.
-        max_log_scale: bound of each flow's log-scale, approached smoothly on both sides.
-        features, hop: numbers of conditioning a frame, and its samples.
+        flows: how many flows follow one another.
+        channels: width of a flow's activations.
+        layers: gated convolutions in a flow.
+        kernel: taps of a convolution.
+        dilation_base: the taps of layer i (from 0) are dilation_base^i samples apart.
+        max_log_scale: bound of |log_scale| of each flow, approached smoothly (by tanh).
+        features: how many numbers condition one frame.
+        hop: samples in a frame.
+
+    Example:
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, layers=3, kernel=3, dilation_base=3)
+        >>> config.dilations
+        (1, 3, 9)
+        >>> config.receptive_field
+        54
     """
 
     kind: Literal["wavenet_flow"] = "wavenet_flow"
@@ -59,12 +78,12 @@ class WaveNetFlowConfig(StudentConfig):
 
     @property
     def dilations(self) -> tuple[int, ...]:
-        """Of the layers of a flow."""
+        """Distance between neighbouring taps of each layer of a flow, in samples."""
         return tuple(self.dilation_base**layer for layer in range(self.layers))
 
     @property
     def receptive_field(self) -> int:
-        """Samples of z before z_t on which x_t depends."""
+        """How many samples of z before z_t reach x_t."""
         return self.flows * (1 + (self.kernel - 1) * sum(self.dilations))
 
     def check(self, event_shape: tuple[int, ...]) -> None:
@@ -78,12 +97,12 @@ class WaveNetFlowConfig(StudentConfig):
 
 @dataclass(frozen=True)
 class FlowState:
-    """What one flow remembers of the samples before a chunk.
+    """What one flow keeps between two chunks of a sequence.
 
     Attributes:
-        last: the sample before it, (B, 1).
-        inputs: of each layer the inputs that its taps still reach, (B, channels, 1, reach); a view
-            of the memory of the last chunk.
+        last: the last sample of u before the chunk, (B, 1).
+        inputs: for each layer, the inputs that its taps still reach, (B, channels, 1, reach); views
+            into the activations of the previous chunk.
     """
 
     last: Tensor
@@ -92,7 +111,13 @@ class FlowState:
 
 @dataclass(frozen=True)
 class FlowParams:
-    """Shift and log-scale of each sample of a chunk, (B, N), and what is remembered after it."""
+    """What one flow computes from a chunk u (B, N).
+
+    Attributes:
+        shift: (B, N).
+        log_scale: (B, N), in nats.
+        state: what the flow keeps for the next chunk.
+    """
 
     shift: Tensor
     log_scale: Tensor
@@ -100,15 +125,16 @@ class FlowParams:
 
 
 class GatedConv(nn.Module):
-    """h + a * sigmoid(b) with (a, b) a dilated causal convolution of h.
+    """A gated residual layer: h + a * sigmoid(b), with (a, b) a dilated causal convolution of h.
 
-    A gated linear unit instead of WaveNet's tanh(a) * sigmoid(b) and 1x1 convolution: half of the
-    time of a step goes into those.
+    A gated linear unit (Dauphin et al., arXiv:1612.08083) stands in for WaveNet's
+    tanh(a) * sigmoid(b) followed by a 1x1 convolution, which took half of the time of a step.
 
     Args:
-        channels: of h.
-        kernel, dilation: its taps.
-        features: of the conditioning.
+        channels: width C of h.
+        kernel: taps of the convolution.
+        dilation: distance between neighbouring taps, in samples.
+        features: how many numbers condition one frame.
     """
 
     def __init__(self, channels: int, kernel: int, dilation: int, features: int) -> None:
@@ -119,19 +145,32 @@ class GatedConv(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, h: Tensor, whole: Tensor, conditioning: Tensor) -> Tensor:
-        """h (B, C, 1, N), also as the end of `whole` (B, C, 1, reach + N), with its frames."""
+        """The layer's output for a chunk, (B, C, 1, N).
+
+        Args:
+            h: inputs of the chunk, (B, C, 1, N).
+            whole: the same after the inputs before them, (B, C, 1, reach + N).
+            conditioning: frames of the chunk, (B, frames, features).
+        """
         halves = self.conv(whole)
         given = self.condition(conditioning).transpose(1, 2)[..., None]
-        # In place: the convolution does not need its result again.
+        # Adding in place is safe: the backward pass of a convolution does not use its result.
         halves[:, :, 0].unflatten(2, (conditioning.shape[1], -1)).add_(given)
         if torch.compiler.is_exporting():
-            # The compiled loop would be an operator that plain PyTorch does not know.
+            # `gated_residual` may be an operator of our own, which an exported program, made to run
+            # in plain PyTorch, must not contain.
             return h + F.glu(halves, dim=1)
         return gated_residual(h, halves)
 
 
 class WaveNet(nn.Module):
-    """Shift and log-scale of one flow, from what came before each sample."""
+    """The network of one flow: shift and log-scale of u_t from u_1 ... u_{t-1}.
+
+    The head starts at zero, so that the flow starts as the identity.
+
+    Args:
+        config: size of the network.
+    """
 
     def __init__(self, config: WaveNetFlowConfig) -> None:
         super().__init__()
@@ -148,7 +187,7 @@ class WaveNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def start(self, batch: int) -> FlowState:
-        """Before the first sample there is nothing, at every layer."""
+        """The state before the first sample of a batch of sequences: zeros at every layer."""
         zeros = self.head.weight.new_zeros
         inputs = tuple(
             zeros(batch, self.channels, 1, layer.reach).contiguous(
@@ -159,7 +198,13 @@ class WaveNet(nn.Module):
         return FlowState(zeros(batch, 1), inputs)
 
     def forward(self, u: Tensor, conditioning: Tensor, state: FlowState) -> FlowParams:
-        """The next samples u (B, N) with their frames (B, F, features)."""
+        """Shift and log-scale of the next chunk.
+
+        Args:
+            u: (B, N).
+            conditioning: (B, frames, features), N / frames samples to a frame.
+            state: what the previous chunk left.
+        """
         before = torch.cat([state.last, u[:, :-1]], dim=1)
         h = self.enter(before[:, None, None].contiguous(memory_format=torch.channels_last))
         kept = []
@@ -184,17 +229,29 @@ class WaveNet(nn.Module):
 
     @property
     def gated(self) -> list[GatedConv]:
-        """Its gated convolutions."""
+        """The gated layers, typed."""
         return list(self.layers)  # type: ignore[arg-type]
 
 
 class WaveNetFlow(ConditionedFlow):
-    """See the module. It starts as x = centre + spread * z.
+    """The chain of flows; at the start of training x = centre + spread * z.
 
     Args:
-        config: its size.
-        event_shape: (N,) of the windows that it is trained on; sequences may have any length.
+        config: size of the chain.
+        event_shape: (N,), length of the training windows in samples; sequences may have any length.
         centre, spread: mean and standard deviation of the training samples.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.students.wavenet_flow import WaveNetFlowConfig
+        >>> config = WaveNetFlowConfig(flows=2, channels=4, layers=2, features=3, hop=8)
+        >>> student = config.build((16,))
+        >>> print(student.extra_repr())
+        kind='wavenet_flow', flows=2, channels=4, ..., event_shape=(16,), parameters=588
+        >>> z, c = torch.randn(1, 40), torch.randn(1, 5, 3)  # a second of five frames
+        >>> steps = student.given(c).steps(z)
+        >>> steps.x.shape, steps.log_derivative.shape
+        (torch.Size([1, 40]), torch.Size([1, 40]))
     """
 
     def __init__(
@@ -213,7 +270,7 @@ class WaveNetFlow(ConditionedFlow):
         self.flows = nn.ModuleList(WaveNet(config) for _ in range(config.flows))
 
     def start(self, batch: int) -> tuple[FlowState, ...]:
-        """What the flows remember before the first sample."""
+        """The states of all flows before the first sample of a batch of sequences."""
         return tuple(flow.start(batch) for flow in self.wavenets)
 
     def steps_given(self, z: Tensor, conditioning: Tensor) -> Steps:
@@ -222,7 +279,7 @@ class WaveNetFlow(ConditionedFlow):
     def continue_from(
         self, z: Tensor, conditioning: Tensor, states: tuple[FlowState, ...]
     ) -> tuple[Steps, tuple[FlowState, ...]]:
-        """The next chunk z (B, N) with its frames, and what is remembered after it."""
+        """S on the next chunk z (B, N) with its frames, and the states after it."""
         u, total, after = z, torch.zeros_like(z), []
         for flow, state in zip(self.wavenets, states, strict=True):
             params = flow(u, conditioning, state)
@@ -234,15 +291,15 @@ class WaveNetFlow(ConditionedFlow):
 
     @torch.no_grad()
     def inverse_given(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """Flow by flow, one sample after another, in a compiled loop on the CPU."""
+        """z = S^-1(x; c): flow by flow, sample by sample, in a compiled loop on the CPU."""
         return self.kernel(len(x), x.dtype).inverse((x - self.centre) / self.spread, conditioning)
 
     def kernel(self, batch: int, dtype: torch.dtype) -> WaveNetKernel:
-        """The compiled loop over samples with the weights that the flows have now.
+        """The compiled loop over samples, with a copy of the weights that the flows have now.
 
         Args:
-            batch: streams side by side.
-            dtype: of the samples.
+            batch: how many sequences it computes side by side.
+            dtype: type of the samples.
         """
         config = self.config
         sizes = FlowSizes(
@@ -258,7 +315,7 @@ class WaveNetFlow(ConditionedFlow):
 
     @property
     def wavenets(self) -> list[WaveNet]:
-        """The networks of the flows."""
+        """The networks of the flows, typed."""
         return list(self.flows)  # type: ignore[arg-type]
 
 
