@@ -1,7 +1,7 @@
-"""Teachers of sequences of any length under conditioning: p_T(x | c).
+"""Teachers of sequences of any length that are given conditioning: p_T(x | c).
 
-`given(c)` binds a batch of conditioning, and what it returns is a teacher like any other: no
-objective knows of conditioning.
+`teacher.given(c)` binds a batch of conditioning and returns an ordinary teacher, so that objectives
+need not know about conditioning. The student's counterpart is `raydistill.students.conditioned`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from torch import Tensor
 from raydistill.conditionals import Conditional
 from raydistill.conditionals.base import Noise
 from raydistill.config.shapes import check_conditioning, mean_conditioning
+from raydistill.networks.summary import summary
 from raydistill.teachers.base import AutoregressiveTeacher, Encoding
 
 
 class ConditionedTeacher(AutoregressiveTeacher):
-    """p_T(x | c) over samples x (B, N) and frames of features c (B, N / hop, features).
+    """p_T(x | c) of samples x (B, N) given frames of features c (B, N / hop, features).
 
-    Without conditioning it takes c = 0, the mean of standardised features.
+    Called without conditioning, it takes c = 0, which is the mean of standardised features.
 
     Attributes:
-        features: numbers a frame.
-        hop: samples a frame.
+        features: how many numbers condition one frame.
+        hop: samples in a frame.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.samplernn import SampleRNNConfig
+        >>> sizes = {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}
+        >>> teacher = SampleRNNConfig(features=3, hop=8, **sizes).build((16,))
+        >>> c = torch.zeros(5, 4, 3)  # five sequences of four frames
+        >>> teacher.given(c).log_prob(torch.zeros(5, 32)).shape
+        torch.Size([5])
     """
 
     features: int
@@ -32,10 +42,11 @@ class ConditionedTeacher(AutoregressiveTeacher):
 
     @abstractmethod
     def params(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """The conditionals' parameters by teacher forcing, from the start of a sequence.
+        """Parameters of all conditionals, each computed from the true past (teacher forcing).
 
         Args:
-            x: (B, N), N a multiple of `hop`; the parameters of x_t depend on x_1 ... x_{t-1} alone.
+            x: (B, N) from the start of a sequence, N a multiple of `hop`. The parameters of x_t
+                depend on x_1 ... x_{t-1} only.
             conditioning: (B, N / hop, features).
 
         Returns:
@@ -44,13 +55,13 @@ class ConditionedTeacher(AutoregressiveTeacher):
 
     @abstractmethod
     def decode_given(self, z: Tensor, conditioning: Tensor) -> Tensor:
-        """The incremental decoder: z (B, N) with conditioning (B, N / hop, features) to x."""
+        """x = T^-1(z; c) sample by sample, for z (B, N) and conditioning (B, N / hop, features)."""
 
     def given(self, conditioning: Tensor) -> GivenTeacher:
-        """p_T(. | c) for a batch of conditioning (B, F, features).
+        """The teacher p_T(x | c) for a batch of conditioning c of shape (B, frames, features).
 
         Raises:
-            ValueError: it has the wrong shape.
+            ValueError: c has the wrong shape.
         """
         check_conditioning(conditioning, self.features)
         return GivenTeacher(self, conditioning)
@@ -79,11 +90,22 @@ class ConditionedTeacher(AutoregressiveTeacher):
 
 
 class GivenTeacher(AutoregressiveTeacher):
-    """A conditioned teacher with its conditioning: p_T(. | c), for batches as large as c's.
+    """A conditioned teacher with its conditioning bound: p_T(x | c).
+
+    It takes batches of the size B of its conditioning. The model is referred to, not owned: its
+    weights are neither parameters of this module nor in its `state_dict`.
 
     Args:
-        model: the teacher; its weights are not this module's own.
-        conditioning: (B, F, features).
+        model: the conditioned teacher.
+        conditioning: c, (B, frames, features).
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.samplernn import SampleRNNConfig
+        >>> sizes = {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}
+        >>> teacher = SampleRNNConfig(features=3, hop=8, **sizes).build((16,))
+        >>> teacher.given(torch.zeros(5, 4, 3))
+        GivenTeacher(model='SampleRNN', event_shape=(32,), conditioning=(5, 4, 3), parameters=0)
     """
 
     def __init__(self, model: ConditionedTeacher, conditioning: Tensor) -> None:
@@ -91,9 +113,17 @@ class GivenTeacher(AutoregressiveTeacher):
         self._model, self.conditioning = [model], conditioning
         self.event_shape = (conditioning.shape[1] * model.hop,)
 
+    def extra_repr(self) -> str:
+        return summary(
+            self,
+            model=type(self._model[0]).__name__,
+            event_shape=self.event_shape,
+            conditioning=tuple(self.conditioning.shape),
+        )
+
     @property
     def conditional(self) -> Conditional:  # type: ignore[override]
-        """The scalar map of every sample."""
+        """The scalar map between a sample and its noise."""
         return self._model[0].conditional
 
     @property
@@ -114,7 +144,8 @@ class GivenTeacher(AutoregressiveTeacher):
         return torch.arange(self.dimension)
 
     def _decode_jacobi(self, z: Tensor, tolerance: float, max_sweeps: int) -> Tensor:
-        # Converged examples leave the batch there, and conditioning would not leave with them.
+        # One example at a time: examples that have converged leave the batch, and the conditioning
+        # of the others would no longer match them.
         parts = [
             super(GivenTeacher, GivenTeacher(self._model[0], c[None]))._decode_jacobi(
                 part[None], tolerance, max_sweeps

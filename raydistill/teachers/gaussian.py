@@ -1,4 +1,4 @@
-"""The Gaussian teacher of sections 3.1, 3.2 and 4.1.1: x = mu + R z, z ~ N(0, I)."""
+"""The Gaussian teacher of sections 3.1, 3.2 and 4.1.1: x = mu + R z with z ~ N(0, I)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from raydistill.conditionals import LOG_TWO_PI
 from raydistill.config.shapes import vector_length
+from raydistill.networks.summary import summary
 from raydistill.seeding import generator
 from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
 from raydistill.theory.gaussians import Gaussian, apply
@@ -20,20 +21,29 @@ FIELD = "teacher"
 
 
 class GaussianTeacherConfig(TeacherConfig):
-    """How R and mu are made; R is drawn from a teacher's own seed.
+    """How R and mu are made; R is random, from the seed of the teacher.
 
     Attributes:
-        matrix: `standard` draws N(0, 1) entries (the paper), `scaled` divides them by sqrt(T), so
-            that the spectrum keeps its place as T grows, `spectrum` rotates a chosen spectrum at
-            random, `covariance` takes R's covariance as it is given.
+        matrix: `standard`: entries of R from N(0, 1), as in the paper. `scaled`: the same divided
+            by sqrt(T), so that the spectrum of R R^T does not grow with T. `spectrum`: a chosen
+            spectrum, rotated at random. `covariance`: a given R R^T.
         condition: for `spectrum`: largest over smallest singular value of R; the eigenvalues of
-            R R^T are spaced evenly in the logarithm with geometric mean 1.
-        eigenvalues: for `spectrum`, instead of `condition`: those of R R^T themselves.
+            R R^T are evenly spaced in their logarithm, with geometric mean 1.
+        eigenvalues: for `spectrum`, instead of `condition`: the eigenvalues of R R^T.
         covariance: for `covariance`: the rows of R R^T.
-        scale: multiplies R.
-        triangular: replace R by the Cholesky factor of R R^T: the same distribution as an
-            autoregressive model, and what a triangular student can copy point by point.
-        mean: every entry of mu.
+        scale: factor of R.
+        triangular: replace R by the Cholesky factor of R R^T. The distribution is the same, and T
+            becomes autoregressive, so that a triangular student can match it point by point.
+        mean: the value of every entry of mu.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.gaussian import GaussianTeacherConfig
+        >>> config = GaussianTeacherConfig(matrix="spectrum", eigenvalues=(0.25, 1.0, 4.0))
+        >>> teacher = config.build((3,))
+        >>> covariance = teacher.factor @ teacher.factor.T
+        >>> torch.linalg.eigvalsh(covariance)
+        tensor([0.2500, 1.0000, 4.0000], dtype=torch.float64)
     """
 
     kind: Literal["gaussian"] = "gaussian"
@@ -92,21 +102,21 @@ class GaussianTeacherConfig(TeacherConfig):
     def build(
         self, event_shape: tuple[int, ...], *, centre: float = 0.0, spread: float = 1.0
     ) -> GaussianTeacher:
-        """One teacher, its R drawn by torch's global generator; x = centre + spread (mu + R z)."""
+        """Build x = centre + spread (mu + R z), with R drawn from torch's global generator."""
         self.check(event_shape)
         seed = int(torch.randint(1 << 31, ()))
         one = self.gaussian(event_shape[0], seed)
         return GaussianTeacher(centre + spread * one.mean, spread * one.factor)
 
     def build_stack(self, event_shape: tuple[int, ...], seeds: Sequence[int]) -> GaussianTeacher:
-        """Independent teachers, one a seed, as one of event shape (K, T); in float64."""
+        """Build K independent teachers, one a seed, as one of event shape (K, T); in float64."""
         self.check(event_shape)
         drawn = [self.gaussian(event_shape[0], seed) for seed in seeds]
         mean = torch.stack([one.mean for one in drawn])
         return GaussianTeacher(mean, torch.stack([one.factor for one in drawn]))
 
     def gaussian(self, dimension: int, seed: int) -> Gaussian:
-        """mu and R of one seed, float64 on the CPU."""
+        """mu and R of one seed, in float64 on the CPU."""
         factor = self.scale * self._factor(dimension, generator("cpu", "gaussian teacher", seed))
         if self.triangular:
             factor = cholesky(factor @ factor.mT)
@@ -121,7 +131,8 @@ class GaussianTeacherConfig(TeacherConfig):
         if self.matrix == "scaled":
             return drawn / math.sqrt(dimension)
         rotation, upper = torch.linalg.qr(drawn)
-        rotation = rotation * upper.diagonal().sign()  # uniform over rotations (Mezzadri, 2007)
+        # The signs make it uniform over orthogonal matrices (Mezzadri, arXiv:math-ph/0609050).
+        rotation = rotation * upper.diagonal().sign()
         if self.eigenvalues is not None:
             chosen: Tensor = rotation * torch.tensor(self.eigenvalues, dtype=torch.float64).sqrt()
             return chosen
@@ -133,14 +144,23 @@ class GaussianTeacherConfig(TeacherConfig):
 
 
 class GaussianTeacher(Teacher):
-    """log p_T in closed form; encode and decode are one matrix product each.
+    """p_T = N(mu, R R^T): encode is z = R^-1 (x - mu), decode is x = mu + R z.
 
     Args:
         mean: mu, (..., T); leading dimensions are independent teachers.
         factor: R, (..., T, T).
 
     Raises:
-        ValueError: not finite, of the wrong shape, or singular in floating point.
+        ValueError: a value is not finite, a shape is wrong, or R is singular in floating point.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.gaussian import GaussianTeacher
+        >>> teacher = GaussianTeacher(torch.tensor([1.0]), torch.tensor([[2.0]]))
+        >>> teacher.encode(torch.tensor([[5.0]])).z.tolist()
+        [[2.0]]
+        >>> teacher.log_prob(torch.tensor([[1.0]])).item()  # -log(2 sqrt(2 pi))
+        -1.612...
     """
 
     mean: Tensor
@@ -166,11 +186,14 @@ class GaussianTeacher(Teacher):
                 "point; give a teacher whose covariance is positive definite"
             )
         self.event_shape = tuple(mean.shape)
-        # Nothing is trained here: buffers move and are saved like weights, and keep no gradient.
+        # Buffers and not parameters: they move and are saved like weights, but are never trained.
         self.register_buffer("mean", mean)
         self.register_buffer("factor", factor)
         self.register_buffer("inverse", invert(factor))
         self.register_buffer("log_scale", singular.log().sum(-1))
+
+    def extra_repr(self) -> str:
+        return summary(self, kind="gaussian", event_shape=self.event_shape)
 
     @property
     def decode_methods(self) -> tuple[str, ...]:
@@ -205,7 +228,7 @@ class GaussianTeacher(Teacher):
 
 
 def invert(factor: Tensor) -> Tensor:
-    """Inverses of a stack of matrices; of triangular ones exactly triangular."""
+    """Invert a stack of matrices; the inverse of lower triangular ones is exactly triangular."""
     inverse: Tensor
     if torch.equal(factor, factor.tril()):
         identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)

@@ -1,4 +1,4 @@
-"""Maximum likelihood as a module to train: precision, compilation and averaging of the weights."""
+"""Maximum likelihood training of a teacher, as a module that the training loop calls."""
 
 from __future__ import annotations
 
@@ -16,21 +16,40 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class LikelihoodLoss:
-    """Nats a dimension, to minimise; no terms."""
+    """What one update minimises.
+
+    Attributes:
+        loss: negative log-likelihood in nats a dimension, a scalar.
+        terms: further scalars to report; none here.
+    """
 
     loss: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Likelihood(nn.Module):
-    """Nats a dimension of the data under a teacher.
+    """The negative log-likelihood -log p_T(x) of a batch, in nats a dimension.
 
     Args:
-        teacher: what is trained.
-        ema: decay of the moving average of its weights that is the result; None for none. Early on
-            the decay is (1 + n) / (10 + n) at update n, so that the start is forgotten.
-        precision: of the network; weights, and the likelihood of its outputs, stay in float32.
-        compiled: whether the teacher's modules are compiled in place.
+        teacher: the model to train.
+        ema: decay of an exponential moving average of the weights, which is then the result; None
+            for no average. At update n the decay is at most (1 + n) / (10 + n), so that the
+            untrained weights are soon forgotten.
+        precision: in which the network runs; its weights, and the likelihood of its outputs, stay
+            in float32.
+        compiled: whether to run `torch.compile` on the teacher's modules, in place.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.likelihood import Likelihood
+        >>> from raydistill.teachers.pixelcnn import PixelCNNConfig
+        >>> teacher = PixelCNNConfig(channels=4, blocks=1).build((1, 8, 8))
+        >>> likelihood = Likelihood(teacher, ema=0.999)
+        >>> likelihood(torch.zeros(5, 1, 8, 8)).loss  # untrained, at the mode: log sqrt(2 pi)
+        tensor(0.9189, ...)
+        >>> likelihood.after_update()
+        >>> likelihood.trained is teacher  # the average is
+        False
     """
 
     count: Tensor
@@ -47,7 +66,7 @@ class Likelihood(nn.Module):
         self.teacher, self.ema, self.precision = teacher, ema, precision
         self.average: Teacher | None = None
         if ema is not None:
-            # A module of its own: checkpoints then hold it like all weights.
+            # The average is a module, so that checkpoints hold it together with the weights.
             self.average = copy.deepcopy(teacher).requires_grad_(False)
             self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         if compiled:
@@ -56,7 +75,7 @@ class Likelihood(nn.Module):
 
     @property
     def trained(self) -> Teacher:
-        """The result: the average where there is one."""
+        """The trained teacher: the average of the weights if there is one."""
         return self.teacher if self.average is None else self.average
 
     def forward(self, x: Tensor) -> LikelihoodLoss:
@@ -67,7 +86,7 @@ class Likelihood(nn.Module):
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """Move the average towards the weights."""
+        """Move the average towards the current weights; called once after each update."""
         if self.average is None or self.ema is None:
             return
         seen = int(self.count)

@@ -1,4 +1,11 @@
-"""The PixelCNN++ teacher of sections 4.1.2 and 4.1.3, sized by its configuration."""
+"""The teacher for images: PixelCNN++ with an exchangeable conditional (sections 4.1.2 and 4.1.3).
+
+References:
+    Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517.
+    Ramachandran et al., "Fast Generation for Convolutional Autoregressive Models",
+    arXiv:1704.06001, for cached decoding.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +30,22 @@ from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherCon
 class PixelCNNConfig(TeacherConfig):
     """Size and conditional of a PixelCNN++.
 
-    The paper's: channels 32, blocks 3, stages 3 at 28x28, a single Gaussian.
+    The paper has channels 32, blocks 3, stages 3 at 28x28 and a single Gaussian.
+
+    Attributes:
+        channels: width of the network's two streams.
+        blocks: gated residual blocks at each resolution.
+        stages: resolutions; each after the first halves height and width.
+        conditional: the scalar map between a pixel and its noise.
+
+    Example:
+        >>> from raydistill.teachers.pixelcnn import PixelCNNConfig
+        >>> PixelCNNConfig(conditional={"kind": "logistic_mixture", "components": 3}).conditional
+        LogisticMixtureConfig(kind='logistic_mixture', components=3, prior='normal', ...)
+        >>> PixelCNNConfig(stages=3).check((1, 14, 14))
+        Traceback (most recent call last):
+        ...
+        ValueError: teacher.model.stages: 3 needs square images with a side divisible by 4, ...
     """
 
     kind: Literal["pixelcnn"] = "pixelcnn"
@@ -56,16 +78,32 @@ class PixelCNNConfig(TeacherConfig):
 
 
 class PixelCNNTeacher(AutoregressiveTeacher):
-    """log p_T(x) with T exact and parallel, T^-1 sequential, cached or by Jacobi iteration.
+    """An autoregressive density of images: T in one pass of the network, T^-1 pixel by pixel.
+
+    The order is row by row, and channel by channel within a pixel. Decoding is `cached` (each
+    activation is computed once), `sequential` (a full pass for each pixel) or `jacobi`.
 
     Args:
-        config: the network's size.
+        config: size and conditional.
         shape: (C, H, W) of x.
         centre, spread: mean and standard deviation of the training data; the network sees
             (x - centre) / spread.
 
     Raises:
         ValueError: the image is not square, or its side not divisible by 2^(stages - 1).
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.pixelcnn import PixelCNNConfig
+        >>> teacher = PixelCNNConfig(channels=4, blocks=1, stages=2).build((1, 8, 8))
+        >>> print(teacher.extra_repr())
+        kind='pixelcnn', channels=4, ..., event_shape=(1, 8, 8), parameters=5,938
+        >>> x = torch.randn(2, 1, 8, 8)
+        >>> teacher.log_prob(x).shape
+        torch.Size([2])
+        >>> z = teacher.encode(x).z
+        >>> torch.allclose(teacher.decode(z), x, atol=1e-4)
+        True
     """
 
     def __init__(
@@ -78,7 +116,7 @@ class PixelCNNTeacher(AutoregressiveTeacher):
     ) -> None:
         super().__init__()
         config.check(shape)
-        self.event_shape = shape
+        self.config, self.event_shape = config, shape
         self.conditional = config.conditional.build(centre=centre, spread=spread)
         self.map = AutoregressiveImageMap(config, shape, self.conditional)
         self.standardise = Standardise(centre, spread)

@@ -1,9 +1,15 @@
-"""SampleRNN (Mehri et al., 2017) with a Gaussian conditional, the vocoder's teacher.
+"""The vocoder's teacher: SampleRNN with a Gaussian conditional (section 4.1.4).
 
-Section 4.1.4 of the paper. Three tiers: a GRU over frames, which hears the conditioning; a GRU over
-parts of a frame; and a perceptron over the last samples, with a linear predictor beside it. Each
-tier is given what the one above makes of the past. The features of a frame are used for all of its
-samples.
+Three tiers, each of which passes its output down to the next:
+
+- upper: a GRU over frames of samples; it also takes the conditioning of each frame;
+- middle: a GRU over shorter frames;
+- lower: a perceptron over the last samples, plus a linear predictor, which outputs mean and
+  log-scale of the next sample.
+
+Reference:
+    Mehri et al., "SampleRNN: An Unconditional End-to-End Neural Audio Generation Model",
+    arXiv:1612.07837.
 """
 
 from __future__ import annotations
@@ -28,12 +34,20 @@ class SampleRNNConfig(TeacherConfig):
     """Size of a SampleRNN.
 
     Attributes:
-        frame_sizes: samples of a frame of the upper and of the middle tier.
+        frame_sizes: samples in a frame of the upper tier, and of the middle tier.
         hidden: units of each GRU.
-        width: of the perceptron.
-        history: samples that it sees.
-        features, hop: numbers of conditioning a frame, and its samples.
-        min_log_scale, max_log_scale: bounds of log sigma of standardised samples.
+        width: units of the perceptron.
+        history: how many past samples the perceptron and the linear predictor see.
+        features: how many numbers condition one frame.
+        hop: samples in a frame of conditioning.
+        min_log_scale, max_log_scale: bounds of the log-scale of standardised samples.
+
+    Example:
+        >>> from raydistill.teachers.samplernn import SampleRNNConfig
+        >>> SampleRNNConfig(frame_sizes=(40, 7)).check((400,))
+        Traceback (most recent call last):
+        ...
+        ValueError: teacher.model.frame_sizes: (40, 7) do not divide one another and the 40 ...
     """
 
     kind: Literal["samplernn"] = "samplernn"
@@ -66,11 +80,11 @@ class SampleRNNConfig(TeacherConfig):
 
 @dataclass(frozen=True)
 class Carried:
-    """What a SampleRNN remembers of each sequence of a batch.
+    """The state that a SampleRNN carries from one window of a sequence to the next.
 
     Attributes:
         past: the last samples, standardised, (B, SampleRNN.past).
-        upper, middle: states of the GRUs, (B, hidden).
+        upper, middle: hidden states of the two GRUs, (B, hidden).
     """
 
     past: Tensor
@@ -80,19 +94,37 @@ class Carried:
 
 @dataclass(frozen=True)
 class Heard:
-    """Parameters of the conditionals, (B, N, 2), and what is remembered after them."""
+    """What a SampleRNN outputs for a window.
+
+    Attributes:
+        params: parameters of the conditionals, (B, N, 2).
+        carried: the state after the window.
+    """
 
     params: Tensor
     carried: Carried
 
 
 class SampleRNN(ConditionedTeacher):
-    """See the module.
+    """p_T(x | c): samples x given the past and the conditioning c, in three tiers.
 
     Args:
-        config: its size.
-        event_shape: (N,), what `decode` takes without conditioning; sequences may have any length.
+        config: size of the network.
+        event_shape: (N,), length in samples of what `sample` draws without conditioning; sequences
+            may have any length that is a multiple of `hop`.
         centre, spread: mean and standard deviation of the training samples.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.samplernn import SampleRNNConfig
+        >>> sizes = {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}
+        >>> teacher = SampleRNNConfig(features=3, hop=8, **sizes).build((16,))
+        >>> print(teacher.extra_repr())
+        kind='samplernn', frame_sizes=(8, 4), hidden=6, ..., event_shape=(16,), parameters=908
+        >>> x, c = torch.randn(1, 32), torch.randn(1, 4, 3)  # four frames of eight samples
+        >>> z = teacher.given(c).encode(x).z
+        >>> torch.allclose(teacher.given(c).decode(z), x, atol=1e-4)
+        True
     """
 
     conditional: GaussianConditional
@@ -132,29 +164,29 @@ class SampleRNN(ConditionedTeacher):
 
     @property
     def past(self) -> int:
-        """Samples that have to be remembered."""
+        """How many past samples the tiers need."""
         return max(*self.config.frame_sizes, self.config.history)
 
     def start(self, batch: int) -> Carried:
-        """What is remembered before the first sample: nothing."""
+        """The state before the first sample of a batch of sequences: zeros."""
         zeros = self.head.weight.new_zeros
         hidden = self.config.hidden
         return Carried(zeros(batch, self.past), zeros(batch, hidden), zeros(batch, hidden))
 
     def hear_from(self, x: Tensor, conditioning: Tensor, carried: Carried) -> Heard:
-        """Parameters of samples x (B, N) that follow what is remembered.
+        """Parameters of the conditionals of the next window of a batch of sequences.
 
         Args:
-            x: on the data's scale; N is a multiple of `hop`.
+            x: the window, (B, N) on the scale of the data; N is a multiple of `hop`.
             conditioning: (B, N / hop, features).
-            carried: see there.
+            carried: the state after the previous window.
         """
         upper, middle = self.config.frame_sizes
         batch, length = x.shape
         whole = torch.cat([carried.past, (x - self.centre) / self.spread], dim=1)
 
         def before(count: int) -> Tensor:
-            """Frames of the samples before each frame of `count`, (B, N / count, count)."""
+            """For each frame of `count` samples the frame before it, (B, N / count, count)."""
             first = self.past - count
             return whole[:, first : first + length].view(batch, -1, count)
 
@@ -176,7 +208,7 @@ class SampleRNN(ConditionedTeacher):
         return self.hear_from(x, conditioning, self.start(len(x))).params
 
     def _on_scale(self, params: Tensor) -> Tensor:
-        """From standardised samples to the data's scale."""
+        """Parameters for standardised samples turned into parameters on the scale of the data."""
         if self.centre == 0.0 and self.spread == 1.0:
             return params
         mean, log_scale = params.unbind(-1)
@@ -185,7 +217,7 @@ class SampleRNN(ConditionedTeacher):
 
     @torch.no_grad()
     def decode_given(self, z: Tensor, conditioning: Tensor) -> Tensor:
-        """A compiled loop over samples on the CPU, wherever z is."""
+        """x = T^-1(z; c), in a compiled loop over samples on the CPU, whatever the device of z."""
         x = samplernn_kernel.decode(
             samplernn_kernel.SampleRNNSizes(
                 self.config.frame_sizes,

@@ -1,4 +1,7 @@
-"""Truncated back-propagation through time: streams whose state is carried from update to update."""
+"""Truncated back-propagation through time: sequences are trained on window by window.
+
+The state of each sequence is carried over from one update to the next, without its gradient.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from raydistill.teachers.samplernn import Carried, SampleRNN
 
 @dataclass(frozen=True)
 class StreamBatch:
-    """The next window of every stream.
+    """The next window of each of S sequences that are trained on side by side.
 
     Attributes:
         x: samples, (S, N).
         conditioning: (S, N / hop, features).
-        fresh: whether a stream starts a new sequence, (S,).
+        fresh: whether a window starts a new sequence, booleans of shape (S,).
     """
 
     x: Tensor
@@ -27,14 +30,25 @@ class StreamBatch:
 
 
 class SequenceLikelihood(nn.Module):
-    """Nats a sample of streams under a teacher, to minimise.
+    """The negative log-likelihood of the next windows of S sequences, in nats a sample.
 
-    What is remembered of each stream is a buffer: a checkpoint holds it, so that a run that was
-    interrupted goes on as if it had not been.
+    The carried states are buffers, so that a checkpoint holds them, and a run that was interrupted
+    continues exactly.
 
     Args:
-        teacher: what is trained.
-        streams: how many sequences are heard side by side.
+        teacher: the model to train.
+        streams: S, how many sequences are trained on side by side.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.teachers.samplernn import SampleRNNConfig
+        >>> from raydistill.teachers.streams import SequenceLikelihood, StreamBatch
+        >>> sizes = {"frame_sizes": (8, 4), "hidden": 6, "width": 5, "history": 6}
+        >>> teacher = SampleRNNConfig(features=3, hop=8, **sizes).build((16,))
+        >>> likelihood = SequenceLikelihood(teacher, streams=2)
+        >>> fresh = torch.ones(2, dtype=torch.bool)
+        >>> likelihood(StreamBatch(torch.zeros(2, 16), torch.zeros(2, 2, 3), fresh)).loss
+        tensor(0.9189, ...)
     """
 
     past: Tensor
