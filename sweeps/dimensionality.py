@@ -13,25 +13,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-import tyro
 
-from raydistill.cluster.arms import (
+from raydistill.cluster.design.field_paths import IMAGE_SIZE, LEARNING_RATE
+from raydistill.cluster.design.objective_grid import (
     OBJECTIVES,
-    RATE,
-    Arms,
+    ObjectiveGrid,
     ObjectiveName,
     StudentName,
     axes_of_points,
-    objective_arms,
+    objective_points,
 )
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import Axes, Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import GAUSSIAN_COLUMNS, OBJECTIVE_COLUMNS
+from raydistill.cluster.design.question import Axes, Point, Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import GAUSSIAN_COLUMNS, OBJECTIVE_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.presets import gaussian_preset, image_preset
-
-SIZE = "data.size"
 
 PAPER: dict[str, tuple[Any, ...]] = {
     "objective.kind": ("reverse_kl", "z_reconstruction", "x_reconstruction"),
@@ -88,7 +85,7 @@ def axes_of(settings: DimensionalitySettings) -> Axes:
         "teacher.condition": settings.conditions,
         "student.start": settings.starts,
         "budget.updates": settings.updates,
-        RATE: settings.learning_rates,
+        LEARNING_RATE: settings.learning_rates,
         "dimension": settings.dimensions,
     }
     if settings.conditions:
@@ -129,9 +126,9 @@ def image_question(settings: DimensionalitySettings) -> Question:
         )
     base = image_preset(settings.preset or "small", settings.dataset)
     estimators: tuple[Any, ...] = settings.estimators or ("plain",)
-    arms = objective_arms(
+    arms = objective_points(
         base,
-        Arms(
+        ObjectiveGrid(
             settings.objectives or OBJECTIVES,
             settings.students or ("pixelcnn_flow",),
             estimators,
@@ -139,12 +136,14 @@ def image_question(settings: DimensionalitySettings) -> Question:
         ),
     )
     sizes = settings.dimensions or ((4, 8) if base.data.size == 8 else (8, base.data.size))
-    points = tuple(arm | {SIZE: size} for size in sizes for arm in arms)
+    points = tuple(arm | {IMAGE_SIZE: size} for size in sizes for arm in arms)
     rates = settings.learning_rates or (3e-4, 1e-2)
 
     def suggest(trial: optuna.Trial) -> Point:
         point = points[trial.suggest_categorical("arm", range(len(points)))]
-        return point | {RATE: trial.suggest_float(RATE, min(rates), max(rates), log=True)}
+        return point | {
+            LEARNING_RATE: trial.suggest_float(LEARNING_RATE, min(rates), max(rates), log=True)
+        }
 
     return Question(
         name="dimensionality",
@@ -153,7 +152,7 @@ def image_question(settings: DimensionalitySettings) -> Question:
         points=points,
         suggest=suggest,
         first_points=(),
-        samples={"smoke": 6, "small": 24, "paper": 40},
+        search_trials={"smoke": 6, "small": 24, "paper": 40},
         base=image_preset,
         columns=OBJECTIVE_COLUMNS,
         metric="classifier_fd_over_teacher",
@@ -169,15 +168,17 @@ def gaussian_question(settings: DimensionalitySettings) -> Question:
             f"students: {settings.students} belong to the image task; give --task image"
         )
     axes = axes_of(settings)
-    rates = axes.get(RATE, (3e-4, 0.3))
+    rates = axes.get(LEARNING_RATE, (3e-4, 0.3))
 
     def suggest(trial: optuna.Trial) -> dict[str, Any]:
         point = {
             name: trial.suggest_categorical(name, values)
             for name, values in axes.items()
-            if name != RATE
+            if name != LEARNING_RATE
         }
-        return point | {RATE: trial.suggest_float(RATE, min(rates), max(rates), log=True)}
+        return point | {
+            LEARNING_RATE: trial.suggest_float(LEARNING_RATE, min(rates), max(rates), log=True)
+        }
 
     return Question(
         name="dimensionality",
@@ -185,7 +186,7 @@ def gaussian_question(settings: DimensionalitySettings) -> Question:
         axes=axes,
         suggest=suggest,
         first_points=(),
-        samples={"smoke": 6, "small": 40, "paper": 40},
+        search_trials={"smoke": 6, "small": 40, "paper": 40},
         base=gaussian_preset,
         columns=GAUSSIAN_COLUMNS,
         metric="kl_student_teacher",
@@ -195,5 +196,4 @@ def gaussian_question(settings: DimensionalitySettings) -> Question:
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(DimensionalitySettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(DimensionalitySettings, __doc__), question)

@@ -10,16 +10,20 @@ import itertools
 from dataclasses import dataclass
 
 import optuna
-import tyro
 
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import FRONT_COLUMNS
+from raydistill.cluster.design.field_paths import (
+    IMAGE_SIZE,
+    L1_WEIGHT,
+    LEARNING_RATE,
+    NOISE_LEVEL,
+    OBJECTIVE_KIND,
+)
+from raydistill.cluster.design.question import Point, Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import PARETO_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.tasks.presets import flow_like_teacher, image_preset
 
-KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
-SIZE, RATE = "data.size", "optimiser.learning_rate"
 PAIRED = ("x_reconstruction", "oracle")
 UPDATES = {"smoke": 60, "small": 1200}
 """Of one trial, where the preset's own are too many for a search this wide."""
@@ -54,49 +58,54 @@ def question(settings: FullSearchSettings) -> Question:
     flow, rate = flow_like_teacher(base), base.optimiser.learning_rate
 
     def suggest(trial: optuna.Trial) -> Point:
-        kind = trial.suggest_categorical(KIND, ("reverse_kl", "z_reconstruction", *PAIRED))
-        point: Point = {KIND: kind, SIZE: trial.suggest_categorical(SIZE, sizes)}
+        kind = trial.suggest_categorical(
+            OBJECTIVE_KIND, ("reverse_kl", "z_reconstruction", *PAIRED)
+        )
+        point: Point = {
+            OBJECTIVE_KIND: kind,
+            IMAGE_SIZE: trial.suggest_categorical(IMAGE_SIZE, sizes),
+        }
         ranges: dict[str, tuple[float, ...]] = {}
         if kind == "reverse_kl":
             point |= flow
         else:
-            ranges[L1] = l1
+            ranges[L1_WEIGHT] = l1
         if kind in PAIRED:
-            ranges[NOISE] = noise
+            ranges[NOISE_LEVEL] = noise
         point |= {name: trial.suggest_float(name, r[0], r[-1]) for name, r in ranges.items()}
         if all(r[0] == r[-1] for r in ranges.values()):
             # Reverse KL has neither axis: without one of its own the search would train the same
             # student again whenever it comes back to it.
-            point[RATE] = trial.suggest_float(RATE, rate / 4, 4 * rate, log=True)
+            point[LEARNING_RATE] = trial.suggest_float(LEARNING_RATE, rate / 4, 4 * rate, log=True)
         return point
 
     points: list[Point] = []
     for size in sizes:
-        points.append({KIND: "reverse_kl", SIZE: size, **flow})
-        points += [{KIND: "z_reconstruction", SIZE: size, L1: w} for w in l1]
+        points.append({OBJECTIVE_KIND: "reverse_kl", IMAGE_SIZE: size, **flow})
+        points += [{OBJECTIVE_KIND: "z_reconstruction", IMAGE_SIZE: size, L1_WEIGHT: w} for w in l1]
         points += [
-            {KIND: kind, SIZE: size, L1: w, NOISE: level}
+            {OBJECTIVE_KIND: kind, IMAGE_SIZE: size, L1_WEIGHT: w, NOISE_LEVEL: level}
             for kind, w, level in itertools.product(PAIRED, l1, noise)
         ]
     ends = dict.fromkeys(((noise[0], l1[0]), (noise[0], l1[-1]), (noise[-1], l1[-1])))
     first = [
-        {**point, SIZE: size, RATE: rate}
+        {**point, IMAGE_SIZE: size, LEARNING_RATE: rate}
         for size in sizes
         for point in (
-            {KIND: "reverse_kl", **flow},
-            {KIND: "z_reconstruction", L1: l1[0]},
+            {OBJECTIVE_KIND: "reverse_kl", **flow},
+            {OBJECTIVE_KIND: "z_reconstruction", L1_WEIGHT: l1[0]},
             *(
-                {KIND: kind, L1: weight, NOISE: level}
+                {OBJECTIVE_KIND: kind, L1_WEIGHT: weight, NOISE_LEVEL: level}
                 for kind, (level, weight) in itertools.product(PAIRED, ends)
             ),
         )
     ]
     axes = {
-        KIND: ("reverse_kl", "z_reconstruction", *PAIRED),
-        SIZE: sizes,
-        L1: l1,
-        NOISE: noise,
-        RATE: (rate,),
+        OBJECTIVE_KIND: ("reverse_kl", "z_reconstruction", *PAIRED),
+        IMAGE_SIZE: sizes,
+        L1_WEIGHT: l1,
+        NOISE_LEVEL: noise,
+        LEARNING_RATE: (rate,),
         **{name: (value,) for name, value in flow.items()},
     }
     updates = UPDATES.get(preset)
@@ -107,14 +116,13 @@ def question(settings: FullSearchSettings) -> Question:
         points=tuple(points),
         suggest=suggest,
         first_points=tuple(first),
-        samples={"smoke": 8, "small": len(points), "paper": 2 * len(points)},
+        search_trials={"smoke": 8, "small": len(points), "paper": 2 * len(points)},
         base=image_preset,
-        columns=FRONT_COLUMNS,
+        columns=PARETO_COLUMNS,
         metric="classifier_fd_over_teacher",
-        beside=("wasserstein_log_prob",),
+        further_metrics=("wasserstein_log_prob",),
     )
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(FullSearchSettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(FullSearchSettings, __doc__), question)

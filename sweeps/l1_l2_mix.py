@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import optuna
-import tyro
 
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import IMAGE_COLUMNS
+from raydistill.cluster.design.field_paths import L1_WEIGHT, NOISE_LEVEL, OBJECTIVE_KIND
+from raydistill.cluster.design.question import Point, Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import IMAGE_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.tasks.presets import image_preset
-
-KIND, NOISE, L1 = "objective.kind", "objective.noise_level", "objective.l1_weight"
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,20 @@ def question(settings: MixSettings) -> Question:
 
     def suggest(trial: optuna.Trial) -> Point:
         return {
-            KIND: trial.suggest_categorical(KIND, kinds),
-            NOISE: trial.suggest_float(NOISE, min(noise), max(noise)),
-            L1: trial.suggest_float(L1, min(l1), max(l1)),
+            OBJECTIVE_KIND: trial.suggest_categorical(OBJECTIVE_KIND, kinds),
+            NOISE_LEVEL: trial.suggest_float(NOISE_LEVEL, min(noise), max(noise)),
+            L1_WEIGHT: trial.suggest_float(L1_WEIGHT, min(l1), max(l1)),
         }
 
     return Question(
         name="l1_l2_mix",
         fixed={},
-        axes={KIND: kinds, L1: l1, NOISE: noise},
+        axes={OBJECTIVE_KIND: kinds, L1_WEIGHT: l1, NOISE_LEVEL: noise},
         suggest=suggest,
-        first_points=tuple({KIND: kinds[0], NOISE: noise[0], L1: weight} for weight in l1),
-        samples={"smoke": 6, "small": 16, "paper": 24},
+        first_points=tuple(
+            {OBJECTIVE_KIND: kinds[0], NOISE_LEVEL: noise[0], L1_WEIGHT: weight} for weight in l1
+        ),
+        search_trials={"smoke": 6, "small": 16, "paper": 24},
         base=image_preset,
         columns=IMAGE_COLUMNS,
         defaults={"search": "grid", "seeds": 1 if settings.preset == "smoke" else 3},
@@ -64,5 +64,4 @@ def question(settings: MixSettings) -> Question:
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(MixSettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(MixSettings, __doc__), question)

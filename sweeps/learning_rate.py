@@ -9,24 +9,25 @@ rate and the paper's 0.005 are compared on teachers that the search never saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any, Literal
 
 import optuna
-import tyro
+from rich.console import Console
 
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import SWEEP_FILE, Question, SweepSettings
-from raydistill.cluster.sweep import SweepResult, main
-from raydistill.cluster.tables import GAUSSIAN_COLUMNS
+from raydistill.cluster.design.field_paths import DIMENSION, LEARNING_RATE, OBJECTIVE_KIND
+from raydistill.cluster.design.question import Point, Question
+from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings
+from raydistill.cluster.design.table_columns import GAUSSIAN_COLUMNS
+from raydistill.cluster.script import parse_settings, run_script
+from raydistill.cluster.sweep import SweepResult, run_sweep
 from raydistill.config.errors import ConfigError
 from raydistill.record import Record
 from raydistill.store.storage import Storage
 from raydistill.tasks.presets import gaussian_preset
 
-RATE, KIND, DIMENSION = "optimiser.learning_rate", "objective.kind", "dimension"
 PAPER_RATE = 0.005
 TUNING_SEED, TUNING_SEEDS = 100_000, 10
 """Of the teachers that rates are searched on; far from those that they are compared on."""
@@ -74,29 +75,36 @@ def search(settings: LearningRateSettings) -> Question:
 
     def suggest(trial: optuna.Trial) -> Point:
         kind, dimension = cells[trial.number % len(cells)]
-        rate = trial.suggest_float(f"{RATE} of {kind} at T = {dimension}", low, high, log=True)
-        return {KIND: kind, DIMENSION: dimension, RATE: rate}
+        rate = trial.suggest_float(
+            f"{LEARNING_RATE} of {kind} at T = {dimension}", low, high, log=True
+        )
+        return {OBJECTIVE_KIND: kind, DIMENSION: dimension, LEARNING_RATE: rate}
 
     return replace(
         _question(settings),
         axes=_axes(cells, (low, high)),
         suggest=suggest,
-        samples={preset: count * len(cells) for preset, count in TRIALS_A_CELL.items()},
+        search_trials={preset: count * len(cells) for preset, count in TRIALS_A_CELL.items()},
         defaults={"search": "optuna", "seed": TUNING_SEED, "seeds": TUNING_SEEDS},
     )
 
 
-def comparison(points: tuple[Point, ...], parent: str) -> Callable[[SweepSettings], Question]:
-    """The second stage: given points, on fresh teachers."""
+def comparison(points: tuple[Point, ...], first_stage: str) -> Callable[[SweepSettings], Question]:
+    """The second stage: given points, on fresh teachers.
+
+    Args:
+        points: from `points_of`.
+        first_stage: name of the sweep that searched them.
+    """
 
     def ask(settings: SweepSettings) -> Question:
-        cells = tuple(dict.fromkeys((point[KIND], point[DIMENSION]) for point in points))
-        rates = tuple(dict.fromkeys(point[RATE] for point in points))
+        cells = tuple(dict.fromkeys((point[OBJECTIVE_KIND], point[DIMENSION]) for point in points))
+        rates = tuple(dict.fromkeys(point[LEARNING_RATE] for point in points))
         return replace(
             _question(settings),
             axes=_axes(cells, rates),
             points=points,
-            parent=parent,
+            resume_name=first_stage,
             defaults={"search": "grid", "seeds": 4 if settings.preset == "smoke" else 20},
         )
 
@@ -105,18 +113,18 @@ def comparison(points: tuple[Point, ...], parent: str) -> Callable[[SweepSetting
 
 def points_of(records: Sequence[Record]) -> tuple[Point, ...]:
     """For each cell the paper's rate and the best one that the search found."""
-    best: dict[Cell, tuple[float, float]] = {}
+    best: dict[Cell, tuple[float, float]] = {}  # -> (KL, learning rate)
     for record in records:
         value = record.metrics("validation").get("kl_student_teacher")
         if record.status != "finished" or value is None:
             continue
         cell = record.config["objective"]["kind"], record.config["dimension"]
-        found = value, record.config["optimiser"]["learning_rate"]
-        best[cell] = min(best.get(cell, found), found)
+        result = value, record.config["optimiser"]["learning_rate"]
+        best[cell] = min(best.get(cell, result), result)
     return tuple(
-        {KIND: kind, DIMENSION: dimension, RATE: rate}
-        for (kind, dimension), (_, found) in sorted(best.items(), key=lambda item: item[0][1])
-        for rate in (PAPER_RATE, found)
+        {OBJECTIVE_KIND: kind, DIMENSION: dimension, LEARNING_RATE: rate}
+        for (kind, dimension), (_, best_rate) in sorted(best.items(), key=lambda item: item[0][1])
+        for rate in (PAPER_RATE, best_rate)
     )
 
 
@@ -130,7 +138,7 @@ def _question(settings: SweepSettings) -> Question:
         axes={},
         suggest=nothing,
         first_points=(),
-        samples={},
+        search_trials={},
         base=gaussian_preset,
         columns=GAUSSIAN_COLUMNS,
         metric="kl_student_teacher",
@@ -140,33 +148,45 @@ def _question(settings: SweepSettings) -> Question:
 
 def _axes(cells: Sequence[Cell], rates: Sequence[float]) -> dict[str, tuple[Any, ...]]:
     return {
-        KIND: tuple(dict.fromkeys(kind for kind, _ in cells)),
-        RATE: tuple(rates),
+        OBJECTIVE_KIND: tuple(dict.fromkeys(kind for kind, _ in cells)),
+        LEARNING_RATE: tuple(rates),
         DIMENSION: tuple(dict.fromkeys(dimension for _, dimension in cells)),
     }
 
 
-def run(settings: LearningRateSettings) -> SweepResult | None:
-    """Both stages; the second continues where it stood."""
+def run(settings: LearningRateSettings) -> None:
+    """Run both stages as a script; resumed, each continues where it stood."""
+    run_script(lambda console: stages(settings, console))
+
+
+def stages(settings: LearningRateSettings, console: Console) -> Iterator[SweepResult]:
+    """The search, then the comparison of what it found; a dry run ends after the search's plan.
+
+    Raises:
+        ConfigError: a setting is refused.
+    """
     if settings.search == "grid":
         raise ConfigError("search: this script searches first; for a grid of rates give "
                           "sweeps/dimensionality.py --learning-rates")  # fmt: skip
-    seeds = settings.seeds
-    found = main(replace(settings, seeds=None), search)
-    if found is None:
-        return None
-    name = f"{found.name}-compared"
-    second = SweepSettings(
-        **{
-            field: getattr(settings, field)
-            for field in SweepSettings.__dataclass_fields__
-            if field not in ("num_samples", "seed", "search")
-        }
-    )
+    searched = run_sweep(replace(settings, seeds=None), search, console)
+    if searched is None:
+        return
+    yield searched
+    points = points_of(searched.records)
+    if not points:  # every trial of the search failed
+        return
+    name = f"{searched.name}-compared"
+    shared = {
+        field.name: getattr(settings, field.name)
+        for field in fields(SweepSettings)
+        if field.name not in ("num_samples", "seed", "search")
+    }
     exists = Storage.open(settings.storage_path).child(name).exists(SWEEP_FILE)
-    second = replace(second, name=name, resume=exists, seeds=seeds)
-    return main(second, comparison(points_of(found.records), found.name))
+    second = replace(SweepSettings(**shared), name=name, resume=exists)
+    compared = run_sweep(second, comparison(points, searched.name), console)
+    if compared is not None:
+        yield compared
 
 
 if __name__ == "__main__":
-    run(tyro.cli(LearningRateSettings, description=__doc__))
+    run(parse_settings(LearningRateSettings, __doc__))

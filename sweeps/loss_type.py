@@ -11,23 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import optuna
-import tyro
 
-from raydistill.cluster.arms import (
+from raydistill.cluster.design.field_paths import LEARNING_RATE
+from raydistill.cluster.design.objective_grid import (
     OBJECTIVES,
-    RATE,
     STUDENTS,
-    Arms,
     ImageEstimator,
+    ObjectiveGrid,
     ObjectiveName,
     StudentName,
     axes_of_points,
-    objective_arms,
+    objective_points,
 )
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import OBJECTIVE_COLUMNS
+from raydistill.cluster.design.question import Point, Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import OBJECTIVE_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.tasks.presets import image_preset
 
 
@@ -54,9 +53,9 @@ class LossTypeSettings(SweepSettings):
 def question(settings: LossTypeSettings) -> Question:
     """The sweep's question with the arms of its settings."""
     base = image_preset(settings.preset or "small", settings.dataset)
-    points = objective_arms(
+    points = objective_points(
         base,
-        Arms(
+        ObjectiveGrid(
             settings.objectives or OBJECTIVES,
             settings.students or STUDENTS,
             settings.estimators or ("plain",),
@@ -68,8 +67,8 @@ def question(settings: LossTypeSettings) -> Question:
 
     def suggest(trial: optuna.Trial) -> Point:
         arm = trial.suggest_categorical("arm", range(len(points)))
-        rate = trial.suggest_float(RATE, min(rates), max(rates), log=True)
-        return points[arm] | {RATE: rate}
+        rate = trial.suggest_float(LEARNING_RATE, min(rates), max(rates), log=True)
+        return points[arm] | {LEARNING_RATE: rate}
 
     return Question(
         name="loss_type",
@@ -78,7 +77,7 @@ def question(settings: LossTypeSettings) -> Question:
         points=points,
         suggest=suggest,
         first_points=(),
-        samples={"smoke": 8, "small": 16, "paper": 40},
+        search_trials={"smoke": 8, "small": 16, "paper": 40},
         base=image_preset,
         columns=OBJECTIVE_COLUMNS,
         defaults={"search": "grid", "seeds": 1 if settings.preset == "smoke" else 3},
@@ -86,5 +85,4 @@ def question(settings: LossTypeSettings) -> Question:
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(LossTypeSettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(LossTypeSettings, __doc__), question)

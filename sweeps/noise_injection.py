@@ -11,16 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import optuna
-import tyro
 
-from raydistill.cluster.settings import Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import IMAGE_COLUMNS
+from raydistill.cluster.design.field_paths import L1_WEIGHT, NOISE_LEVEL, PRIOR_SCALES
+from raydistill.cluster.design.question import Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import IMAGE_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.presets import image_preset
-
-NOISE, L1 = "objective.noise_level", "objective.l1_weight"
-SCALES = "evaluation.prior_scales"
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class NoiseInjectionSettings(SweepSettings):
     l1_weights: tuple[float, ...] | None = None
 
 
-def levels_of(settings: NoiseInjectionSettings) -> tuple[float, ...]:
+def noise_levels_of(settings: NoiseInjectionSettings) -> tuple[float, ...]:
     """The noise levels, however they were given."""
     if settings.noise_variances is None:
         return tuple(settings.noise_levels or (0.0, 0.25, 0.5, 0.75))
@@ -54,44 +52,53 @@ def levels_of(settings: NoiseInjectionSettings) -> tuple[float, ...]:
     return tuple(round(variance**0.5, 6) for variance in settings.noise_variances)
 
 
-def contractions(levels: tuple[float, ...]) -> tuple[float, ...]:
-    """The scales of z that contract it as a student that was trained with noise sees it.
+def contracted_prior_scales(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """Prior scales below 1 at which every student is evaluated as well: 1 / sqrt(1 + noise^2).
 
-    A student without noise is judged there too: what it gains is not the noise's.
+    A student trained with noise maps codes of standard deviation sqrt(1 + noise^2), so that z from
+    the standard prior is for it what a contracted z is for a student trained without. Evaluating
+    the latter at these scales shows how much of the gain is the contraction's alone.
+
+    Args:
+        levels: noise levels; those above 3 would leave hardly any of z and are passed over.
+
+    Returns:
+        The scales from large to small, to four digits.
     """
-    found = {round(1.0 / (1.0 + level**2) ** 0.5, 4) for level in levels if 0.0 < level <= 3.0}
-    return tuple(sorted(found, reverse=True))
+    scales = {round(1.0 / (1.0 + level**2) ** 0.5, 4) for level in levels if 0.0 < level <= 3.0}
+    return tuple(sorted(scales, reverse=True))
 
 
 def question(settings: NoiseInjectionSettings) -> Question:
     """The sweep's question with the ranges of its settings."""
-    noise = levels_of(settings)
+    noise = noise_levels_of(settings)
     l1 = tuple(settings.l1_weights or (0.0, 0.5, 1.0))
     low, high = min(noise), max(noise)
 
     def suggest(trial: optuna.Trial) -> dict[str, float]:
         return {
-            NOISE: trial.suggest_float(NOISE, low, high),
-            L1: trial.suggest_float(L1, min(l1), max(l1)),
+            NOISE_LEVEL: trial.suggest_float(NOISE_LEVEL, low, high),
+            L1_WEIGHT: trial.suggest_float(L1_WEIGHT, min(l1), max(l1)),
         }
 
     # The search starts at the five cells of Figure 4, as far as its ranges hold them.
     figure_4 = ((0.0, 0.0), (0.0, 1.0), (0.5, 0.0), (0.5, 1.0), (0.5, 0.5))
     first = tuple(
-        {NOISE: n, L1: w} for n, w in figure_4 if low <= n <= high and min(l1) <= w <= max(l1)
+        {NOISE_LEVEL: n, L1_WEIGHT: w}
+        for n, w in figure_4
+        if low <= n <= high and min(l1) <= w <= max(l1)
     )
     return Question(
         name="noise_injection",
-        fixed={"objective.kind": "x_reconstruction", SCALES: contractions(noise)},
-        axes={NOISE: noise, L1: l1},
+        fixed={"objective.kind": "x_reconstruction", PRIOR_SCALES: contracted_prior_scales(noise)},
+        axes={NOISE_LEVEL: noise, L1_WEIGHT: l1},
         suggest=suggest,
         first_points=first,
-        samples={"smoke": 6, "small": 8, "paper": 24},
+        search_trials={"smoke": 6, "small": 8, "paper": 24},
         base=image_preset,
         columns=IMAGE_COLUMNS,
     )
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(NoiseInjectionSettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(NoiseInjectionSettings, __doc__), question)

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 import optuna
-import tyro
 
-from raydistill.cluster.arms import axes_of_points
-from raydistill.cluster.search import Point
-from raydistill.cluster.settings import Question, SweepSettings
-from raydistill.cluster.sweep import main
-from raydistill.cluster.tables import VOCODER_COLUMNS
+from raydistill.cluster.design.field_paths import (
+    ESTIMATOR,
+    L1_WEIGHT,
+    LEARNING_RATE,
+    NOISE_LEVEL,
+    OBJECTIVE_KIND,
+    POWER_WEIGHT,
+)
+from raydistill.cluster.design.objective_grid import axes_of_points
+from raydistill.cluster.design.question import Point, Question
+from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.table_columns import VOCODER_COLUMNS
+from raydistill.cluster.script import main, parse_settings
 from raydistill.tasks.presets import vocoder_preset
-
-KIND, L1, NOISE = "objective.kind", "objective.l1_weight", "objective.noise_level"
-ESTIMATOR, POWER, RATE = "objective.estimator", "power.weight", "optimiser.learning_rate"
 
 ArmName = Literal[
     "x_l1",
@@ -37,9 +41,9 @@ ArmName = Literal[
     "kl_power",
 ]
 
-X: Point = {KIND: "x_reconstruction"}
-KL: Point = {KIND: "reverse_kl", ESTIMATOR: "per_step"}
-DEFAULT: tuple[ArmName, ...] = ("kl", "kl_power", "x_l1", "x_l1_noise", "oracle")
+X_RECONSTRUCTION: Point = {OBJECTIVE_KIND: "x_reconstruction"}
+REVERSE_KL: Point = {OBJECTIVE_KIND: "reverse_kl", ESTIMATOR: "per_step"}
+DEFAULT_ARMS: tuple[ArmName, ...] = ("kl", "kl_power", "x_l1", "x_l1_noise", "oracle")
 
 
 @dataclass(frozen=True)
@@ -64,31 +68,33 @@ class VocoderSettings(SweepSettings):
 def arm_points(settings: VocoderSettings) -> dict[ArmName, Point]:
     """What each arm sets."""
     noise = 0.5 if settings.noise_level is None else settings.noise_level
-    power: Point = {POWER: 1.0 if settings.power_weight is None else settings.power_weight}
-    l1: Point = {L1: 1.0}
+    power: Point = {POWER_WEIGHT: 1.0 if settings.power_weight is None else settings.power_weight}
+    l1: Point = {L1_WEIGHT: 1.0}
     return {
-        "x_l1": X | l1,
-        "x_l2": X | {L1: 0.0},
-        "x_mix": X | {L1: 0.5},
-        "x_l1_noise": X | l1 | {NOISE: noise},
-        "x_l1_power": X | l1 | power,
-        "oracle": {KIND: "oracle"} | l1,
-        "z": {KIND: "z_reconstruction"} | l1,
-        "kl": KL,
-        "kl_sampled": KL | {ESTIMATOR: "plain"},
-        "kl_power": KL | power,
+        "x_l1": X_RECONSTRUCTION | l1,
+        "x_l2": X_RECONSTRUCTION | {L1_WEIGHT: 0.0},
+        "x_mix": X_RECONSTRUCTION | {L1_WEIGHT: 0.5},
+        "x_l1_noise": X_RECONSTRUCTION | l1 | {NOISE_LEVEL: noise},
+        "x_l1_power": X_RECONSTRUCTION | l1 | power,
+        "oracle": {OBJECTIVE_KIND: "oracle"} | l1,
+        "z": {OBJECTIVE_KIND: "z_reconstruction"} | l1,
+        "kl": REVERSE_KL,
+        "kl_sampled": REVERSE_KL | {ESTIMATOR: "plain"},
+        "kl_power": REVERSE_KL | power,
     }
 
 
 def question(settings: VocoderSettings) -> Question:
     """The sweep's question with the arms of its settings."""
     known = arm_points(settings)
-    points = tuple(known[name] for name in dict.fromkeys(settings.arms or DEFAULT))
+    points = tuple(known[name] for name in dict.fromkeys(settings.arms or DEFAULT_ARMS))
     rates = settings.learning_rates or (5e-4, 5e-3)
 
     def suggest(trial: optuna.Trial) -> Point:
         arm = trial.suggest_categorical("arm", range(len(points)))
-        return points[arm] | {RATE: trial.suggest_float(RATE, min(rates), max(rates), log=True)}
+        return points[arm] | {
+            LEARNING_RATE: trial.suggest_float(LEARNING_RATE, min(rates), max(rates), log=True)
+        }
 
     return Question(
         name="vocoder",
@@ -97,7 +103,7 @@ def question(settings: VocoderSettings) -> Question:
         points=points,
         suggest=suggest,
         first_points=(),
-        samples={"smoke": 5, "small": 20, "paper": 40},
+        search_trials={"smoke": 5, "small": 20, "paper": 40},
         base=vocoder_preset,
         columns=VOCODER_COLUMNS,
         defaults={"search": "grid", "seeds": 1 if settings.preset == "smoke" else 3},
@@ -105,5 +111,4 @@ def question(settings: VocoderSettings) -> Question:
 
 
 if __name__ == "__main__":
-    parsed = tyro.cli(VocoderSettings, description=__doc__)
-    main(parsed, question)
+    main(parse_settings(VocoderSettings, __doc__), question)

@@ -1,4 +1,8 @@
-"""Build what a sweep's trials share, once, on the cluster, with progress on the driver."""
+"""Build what a sweep's trials share, once, on the cluster, with progress on the driver.
+
+Shared are the teacher, the codes of its training data and its samples. A Ray task trains the
+teacher and streams its progress; then one Ray task for each part builds the rest in parallel.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from typing import Any
 import ray
 import torch
 
-from raydistill.cluster.runtime import Cluster
+from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.tasks.registry import make_task, parse_trial_json
@@ -22,18 +26,18 @@ from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress
 from raydistill.trials.run import shared_task
 
-PERIOD = 15.0
+STATUS_SECONDS = 15.0
 """Seconds between lines on how many parts are done."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What is known once the assets stand.
+class PreparedAssets:
+    """What is known once the assets of a trial configuration are in the store.
 
     Attributes:
-        teacher: its content hash.
+        teacher: content hash of the teacher.
         teacher_found: whether it was in the store already.
-        facts: what there is to say of it; see `Task.facts`.
+        facts: lines about it; see `Task.facts`.
     """
 
     teacher: str
@@ -44,18 +48,18 @@ class Prepared:
 def prepare_assets(
     config: TrialConfig,
     place: TrialPlace,
-    cluster: Cluster,
+    cluster: ClusterCapacity,
     on_progress: Callable[[Progress], None],
-    on_stage: Callable[[str], None],
-) -> Prepared:
+    on_message: Callable[[str], None],
+) -> PreparedAssets:
     """Train the teacher if the store lacks it, then build what trials share, in parallel.
 
     Args:
-        config: any trial of the sweep.
+        config: any trial of the sweep that has this teacher.
         place: where the sweep lives.
         cluster: what Ray has.
-        on_progress: the teacher's training.
-        on_stage: what is being built now, and warnings.
+        on_progress: called as the teacher is trained.
+        on_message: called with lines on what is built now, and with warnings.
     """
     threads = min(float(config.teacher_threads), cluster.cpus)
     several = place.resources.workers > 1
@@ -64,35 +68,45 @@ def prepare_assets(
         options["num_gpus"] = 1
     gpus = {"num_gpus": 1} if place.resources.gpus_per_worker > 0.0 else {}
     text = config.to_json()
-    ready = _listen(_teacher.options(**options).remote(text, place), on_progress, on_stage)
-    if not ready.parts:
-        return ready.prepared
-    _build_parts(text, place, ready.parts, gpus, on_stage)
-    facts = ray.get(_facts.options(num_cpus=1, **gpus).remote(text, place))
-    return replace(ready.prepared, facts=facts)
+    stream = _build_teacher.options(**options).remote(text, place)
+    built = _follow_teacher(stream, on_progress, on_message)
+    if not built.missing_parts:
+        return built.assets
+    _build_parts(text, place, built.missing_parts, gpus, on_message)
+    facts = ray.get(_teacher_facts.options(num_cpus=1, **gpus).remote(text, place))
+    return replace(built.assets, facts=facts)
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A teacher, and what is left to build; with anything left its facts are not known yet."""
+class _BuiltTeacher:
+    """A teacher in the store, and what is left to build beside it.
 
-    prepared: Prepared
-    parts: tuple[Any, ...]
+    Attributes:
+        assets: its hash; its facts only if nothing is left to build, since they need the rest.
+        missing_parts: shards of pairs and samples that the store lacks, each for `Task.build_part`.
+    """
+
+    assets: PreparedAssets
+    missing_parts: tuple[Any, ...]
 
 
-def _listen(
-    stream: Any, on_progress: Callable[[Progress], None], on_stage: Callable[[str], None]
-) -> _Ready:
+_Message = Progress | str | _BuiltTeacher
+
+
+def _follow_teacher(
+    stream: Any, on_progress: Callable[[Progress], None], on_message: Callable[[str], None]
+) -> _BuiltTeacher:
+    """Hand on what the teacher's builder reports, until it reports the teacher."""
     for reference in stream:
         message = ray.get(reference)
         if isinstance(message, Progress):
             on_progress(message)
         elif isinstance(message, str):
-            on_stage(message)
+            on_message(message)
         else:
-            assert isinstance(message, _Ready)
+            assert isinstance(message, _BuiltTeacher)
             return message
-    raise RuntimeError("the asset builder ended without its result")
+    raise RuntimeError("the builder of the teacher ended without a result")
 
 
 def _build_parts(
@@ -100,49 +114,52 @@ def _build_parts(
     place: TrialPlace,
     parts: tuple[Any, ...],
     gpus: dict[str, Any],
-    on_stage: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> None:
-    """One Ray task a part; the store keeps each, so that an interrupted build goes on."""
+    """Build each part in a Ray task; the store keeps each, so that an interrupted build goes on."""
     total = len(parts)
-    on_stage(f"preparing codes of the training data and samples of the teacher: {total} parts")
-    build = _part.options(num_cpus=1, **gpus)
+    on_message(f"preparing codes of the training data and samples of the teacher: {total} parts")
+    build = _build_part.options(num_cpus=1, **gpus)
     waiting = [build.remote(text, place, part) for part in parts]
-    said = time.monotonic()
+    last_status = time.monotonic()
     while waiting:
         done, waiting = ray.wait(waiting)
-        for warning in [line for part in done for line in _warnings_of(part)]:
-            on_stage(warning)
-        if waiting and time.monotonic() - said > PERIOD:
-            said = time.monotonic()
-            on_stage(f"{total - len(waiting)}/{total} parts")
+        for warning in [line for part in done for line in _part_warnings(part)]:
+            on_message(warning)
+        if waiting and time.monotonic() - last_status > STATUS_SECONDS:
+            last_status = time.monotonic()
+            on_message(f"{total - len(waiting)}/{total} parts")
 
 
-def raised(error: Exception) -> BaseException:
-    """What a task raised, of Ray's error with all tracebacks as its message; or itself."""
+def original_error(error: Exception) -> BaseException:
+    """The exception that a Ray task raised, from Ray's wrapper, whose text is all tracebacks.
+
+    An exception that Ray did not wrap is returned as it is.
+    """
     return getattr(error, "cause", error)
 
 
-def _warnings_of(part: Any) -> list[str]:
-    """What a part that has ended warned of.
+def _part_warnings(part: Any) -> list[str]:
+    """The warnings of a part that has ended.
 
-    One that a teacher's draws forbid is left out: trials that need it fail and say why, and those
-    of the sweep's other teachers go on.
+    If a teacher's samples diverge, the part cannot be built: that is a warning, not an error.
+    Trials that need these samples fail and say why; those of the sweep's other teachers go on.
     """
     try:
         warnings: list[str] = ray.get(part)
     except SamplesDivergedError as error:
-        return [f"warning: {raised(error)}; until then trials that need these draws fail"]
+        return [f"warning: {original_error(error)}; until then trials that need these draws fail"]
     return warnings
 
 
 @ray.remote(max_retries=3, retry_exceptions=False)  # type: ignore[untyped-decorator]
-def _teacher(config_json: str, place: TrialPlace) -> Iterator[Progress | str | _Ready]:
-    """Train in a thread and stream what it says; resumes from the teacher's checkpoint."""
-    messages: queue.Queue[Progress | str | _Ready | BaseException] = queue.Queue()
+def _build_teacher(config_json: str, place: TrialPlace) -> Iterator[_Message]:
+    """Train in a thread and stream its messages; resumes from the teacher's checkpoint."""
+    messages: queue.Queue[_Message | BaseException] = queue.Queue()
 
     def work() -> None:
         try:
-            messages.put(_train(config_json, place, messages.put))
+            messages.put(_train_teacher(config_json, place, messages.put))
         except BaseException as error:  # noqa: BLE001  (handed to the driver, raised there)
             messages.put(error)
 
@@ -152,21 +169,21 @@ def _teacher(config_json: str, place: TrialPlace) -> Iterator[Progress | str | _
         if isinstance(message, BaseException):
             raise message
         yield message
-        if isinstance(message, _Ready):
+        if isinstance(message, _BuiltTeacher):
             return
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def _part(config_json: str, place: TrialPlace, part: Any) -> list[str]:
-    """Build a part; returns the warnings that came up."""
+def _build_part(config_json: str, place: TrialPlace, part: Any) -> list[str]:
+    """Build one part; returns the warnings that were logged."""
     warnings: list[str] = []
-    with _warnings(warnings.append):
+    with _forward_warnings(warnings.append):
         shared_task(parse_trial_json(config_json), place.store, _device()).build_part(part)
     return warnings
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def _facts(config_json: str, place: TrialPlace) -> tuple[str, ...]:
+def _teacher_facts(config_json: str, place: TrialPlace) -> tuple[str, ...]:
     return shared_task(parse_trial_json(config_json), place.store, _device()).facts
 
 
@@ -175,40 +192,47 @@ def _device() -> torch.device:
 
 
 @contextlib.contextmanager
-def _warnings(say: Callable[[str], None]) -> Iterator[None]:
-    """The builders run far from the driver's log: a damaged asset that is rebuilt must be seen."""
-    log, teller = logging.getLogger("raydistill"), _Teller(say)
-    log.addHandler(teller)
+def _forward_warnings(forward: Callable[[str], None]) -> Iterator[None]:
+    """Hand on warnings that are logged while the block runs.
+
+    Builders run in processes whose log the user does not see, and must see, for example, that a
+    damaged asset is built again.
+    """
+    log, handler = logging.getLogger("raydistill"), _ForwardingHandler(forward)
+    log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(teller)
+        log.removeHandler(handler)
 
 
-class _Teller(logging.Handler):
-    """Hands warnings to the driver."""
+class _ForwardingHandler(logging.Handler):
+    """A log handler that hands the text of warnings to a function."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, forward: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._forward = forward
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"warning: {record.getMessage()}")
+        self._forward(f"warning: {record.getMessage()}")
 
 
-def _train(config_json: str, place: TrialPlace, say: Callable[[Progress | str], None]) -> _Ready:
+def _train_teacher(
+    config_json: str, place: TrialPlace, report: Callable[[Progress | str], None]
+) -> _BuiltTeacher:
+    """Train the teacher if need be, in this process or in several workers of its own."""
     config = parse_trial_json(config_json)
     several = place.resources.workers > 1
-    with _warnings(say):
+    with _forward_warnings(report):
         task = make_task(
             config,
             place.store,
             _device(),
-            on_progress=say,
+            on_progress=report,
             train_elsewhere=(lambda work: train_teacher_nested(config, work, place))
             if several
             else None,
         )
         parts = task.parts(config)
         facts = () if parts else task.facts
-    return _Ready(Prepared(task.teacher_key, task.teacher_found, facts), parts)
+    return _BuiltTeacher(PreparedAssets(task.teacher_key, task.teacher_found, facts), parts)

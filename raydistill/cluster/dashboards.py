@@ -16,9 +16,9 @@ from typing import Annotated
 
 import tyro
 
-from raydistill.cluster.settings import SWEEP_FILE
-
-STUDY = "study.journal"
+from raydistill.cluster.design.settings import SWEEP_FILE
+from raydistill.cluster.design.study import STUDY_FILE
+from raydistill.console import ExitStatus, prepare_output
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,12 @@ class DashboardSettings:
 
 
 def commands(settings: DashboardSettings, folder: Path) -> dict[str, list[str]]:
-    """The command line of each dashboard, by its address."""
+    """The command line of each dashboard, by its address.
+
+    Args:
+        settings: with the ports.
+        folder: of the sweep.
+    """
     binaries = Path(sys.executable).parent
     return {
         f"http://127.0.0.1:{settings.tensorboard_port}  (TensorBoard)": [
@@ -47,7 +52,7 @@ def commands(settings: DashboardSettings, folder: Path) -> dict[str, list[str]]:
             "--host", "127.0.0.1", "--port", str(settings.tensorboard_port),
         ],
         f"http://127.0.0.1:{settings.optuna_port}  (optuna-dashboard)": [
-            str(binaries / "optuna-dashboard"), str(folder / STUDY),
+            str(binaries / "optuna-dashboard"), str(folder / STUDY_FILE),
             "--storage-class", "JournalFileStorage",
             "--host", "127.0.0.1", "--port", str(settings.optuna_port),
         ],
@@ -83,7 +88,7 @@ def main(settings: DashboardSettings) -> None:
         folder = find_sweep(settings)
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(ExitStatus.REFUSED)
     print(f"dashboards of {folder}; Ctrl-C closes them")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with contextlib.ExitStack() as stack:
@@ -109,4 +114,5 @@ def main(settings: DashboardSettings) -> None:
 
 
 if __name__ == "__main__":
+    prepare_output()
     main(tyro.cli(DashboardSettings, description=__doc__))

@@ -1,4 +1,4 @@
-"""What one sees while a sweep runs: a bar for the teacher, a live table of the trials."""
+"""What a sweep shows while it runs: a bar for each teacher, a live table of the trials."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from rich.table import Table
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 
-from raydistill.cluster.search import METRIC
+from raydistill.cluster.design.labels import point_text
+from raydistill.cluster.design.study import SEARCHED_METRIC
 from raydistill.store.storage import Storage
 from raydistill.training.job import Progress
 
 MAX_ROWS = 24
+"""Trials that the live table shows; the latest."""
+
 PLAIN_PERIOD = 15.0
 """Seconds between status lines where the output is not a terminal."""
 
@@ -83,13 +86,15 @@ class TeacherDisplay:
         for name, value in (progress.scalars | validation).items():
             self._writer.add_scalar(f"teacher/{name}", value, progress.updates)
 
-    def stage(self, text: str) -> None:
-        """Say what is built next, or what is wrong with what was there."""
+    def message(self, text: str) -> None:
+        """Print a line on what is built now, or a warning."""
         self.console.print(text)
 
 
 @dataclass
 class _Row:
+    """What is known of one trial."""
+
     point: dict[str, Any]
     status: str = "waiting"
     updates: int = 0
@@ -131,7 +136,7 @@ class TrialTable(Callback):  # type: ignore[misc]
         """Called by Tune at each report."""
         row = self._row(trial)
         row.updates, row.total = result.get("updates", 0), result.get("total", 0)
-        row.loss, row.value = result.get("loss", row.loss), result.get(METRIC, row.value)
+        row.loss, row.value = result.get("loss", row.loss), result.get(SEARCHED_METRIC, row.value)
         row.status = result.get("status", row.status)
         self._draw()
 
@@ -203,19 +208,3 @@ class TrialTable(Callback):  # type: ignore[misc]
             )
         seconds = time.monotonic() - self._began
         return Group(table, Text(f"{self.ended}/{self.total} trials ended, {seconds:.0f} s"))
-
-
-def point_text(point: dict[str, Any]) -> str:
-    """A point of the search space in one short line."""
-    return " ".join(f"{axis_name(name)}={value_text(value)}" for name, value in point.items())
-
-
-def axis_name(path: str) -> str:
-    """The last part of a dotted field, or the last two where that alone says nothing."""
-    parts = path.split(".")
-    return parts[-2] if parts[-1] == "kind" and len(parts) > 1 else parts[-1]
-
-
-def value_text(value: object) -> str:
-    """A value of an axis, short."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

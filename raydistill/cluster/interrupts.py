@@ -1,4 +1,9 @@
-"""Ctrl-C that is not lost: code of others may swallow the exception that it raises."""
+"""Ctrl-C that is not lost.
+
+Python raises KeyboardInterrupt wherever the program happens to be. If that is inside a library
+which catches every exception (Ray does while it waits), the interrupt is gone and the sweep goes
+on. Here it is remembered, and raised again at the next place that asks.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
-Said = TypeVar("Said")
+Message = TypeVar("Message")
 
 
 class Interrupts:
-    """Remembers an interrupt until someone asks."""
+    """Whether there was an interrupt since the block began; see `remember_interrupts`."""
 
     def __init__(self) -> None:
         self._seen = False
@@ -24,23 +29,26 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if there was one, also if nobody heard of it."""
+        """Raise KeyboardInterrupt if there was an interrupt, even one that a library swallowed."""
         if self._seen:
             raise KeyboardInterrupt
 
-    def checked(self, listen: Callable[[Said], None]) -> Callable[[Said], None]:
-        """A listener that checks before it hears anything."""
+    def checked(self, listen: Callable[[Message], None]) -> Callable[[Message], None]:
+        """A listener that first raises KeyboardInterrupt if there was an interrupt."""
 
-        def hear(said: Said) -> None:
+        def hear(message: Message) -> None:
             self.check()
-            listen(said)
+            listen(message)
 
         return hear
 
 
 @contextmanager
-def remembered() -> Iterator[Interrupts]:
-    """Interrupts of this block; only the main thread hears of any."""
+def remember_interrupts() -> Iterator[Interrupts]:
+    """Remember interrupts while the block runs.
+
+    Python delivers them to the main thread alone: in other threads there are none to remember.
+    """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

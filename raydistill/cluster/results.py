@@ -1,76 +1,141 @@
-"""What a sweep prints: its plan, its teacher, its ranked table and where to look next."""
+"""What a sweep prints: its plan, its teachers, its ranked table, and commands to go on with."""
 
 from __future__ import annotations
 
 import math
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from raydistill.cluster.assets import Prepared
-from raydistill.cluster.display import axis_name, point_text, value_text
-from raydistill.cluster.front import Importance, importances, pareto_front
-from raydistill.cluster.runtime import Resources
-from raydistill.cluster.settings import Plan
+from raydistill.cluster.assets import PreparedAssets
+from raydistill.cluster.commands import dashboards_command, report_command, sample_command
+from raydistill.cluster.design.importance import AxisImportance, axis_importances
+from raydistill.cluster.design.labels import axis_name, point_text, value_text
+from raydistill.cluster.design.pareto import pareto_front
+from raydistill.cluster.design.plan import SweepPlan
+from raydistill.cluster.design.question import Point
+from raydistill.cluster.design.resources import TrialResources
+from raydistill.cluster.failures import TrialFailure
+from raydistill.console import shell_command
 from raydistill.record import Record
 from raydistill.store.storage import Storage
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.trials.run import read_record
 
+MAX_FAILURES_SHOWN = 20
+MEDIA = (".png", ".wav")
+
 
 def sweep_records(folder: Storage) -> tuple[Record, ...]:
-    """The readable records of a sweep, in order of their trials."""
+    """The records of a sweep that can be read, in order of their trials."""
     names = [name for name in folder.names() if name.startswith("trial_")]
-    found = [read_record(folder.child(name)) for name in names]
-    return tuple(record for record in found if record is not None)
+    records = [read_record(folder.child(name)) for name in names]
+    return tuple(record for record in records if record is not None)
 
 
-def print_plan(console: Console, plan: Plan, folder: Storage, resources: Resources) -> None:
+def print_plan(
+    console: Console, plan: SweepPlan, folder: Storage, resources: TrialResources
+) -> None:
     """What is about to run."""
     base = plan.base
-    console.print(
-        f"[bold]{plan.question.name}[/]: {plan.total} trials "
-        f"({plan.what['search']}) on {base.describe()}, "
+    text = (
+        f": {plan.total} trials ({plan.settings['search']}) on {base.describe()}, "
         f"{base.budget.updates} updates of batch {base.budget.batch_size} each, "
         f"{resources.workers} worker(s) a trial"
     )
-    console.print(f"results in {folder.uri}")
+    console.print(Text.assemble((plan.question.name, "bold"), text))
+    console.print(f"results in {shell_command(folder.uri)}", soft_wrap=True)
 
 
 def print_prepared(
-    console: Console, config: TrialConfig, prepared: Prepared, seconds: float
+    console: Console, config: TrialConfig, assets: PreparedAssets, seconds: float
 ) -> None:
-    """A teacher and what there is to say of it."""
-    origin = "found in the store" if prepared.teacher_found else "trained"
+    """A teacher, where it came from, and the facts about it."""
+    origin = "found in the store" if assets.teacher_found else "trained"
     console.print(
-        f"teacher {prepared.teacher} of {config.describe()} {origin}; assets ready after "
+        f"teacher {assets.teacher} of {config.describe()} {origin}; assets ready after "
         f"{seconds:.0f} s"
     )
-    for fact in prepared.facts:
+    for fact in assets.facts:
         console.print(fact)
 
 
 def print_results(
     console: Console,
-    plan: Plan,
+    plan: SweepPlan,
     folder: Storage,
-    records: tuple[Record, ...],
+    records: Sequence[Record],
     study: optuna.Study,
 ) -> None:
-    """The ranked table, the best configuration, the pictures and the dashboards."""
-    metric = plan.question.metric
+    """The ranked table, the best trial, and commands for its samples, report and dashboards."""
     finished = [record for record in records if record.status == "finished"]
-    competing = plan.question.ranked or plan.what["search"] == "optuna"
-    ranked, title = finished, f"{len(finished)} cells"
+    if not finished:
+        console.print("no trial has finished, so that there is nothing to rank")
+        return
+    competing = plan.question.ranked or plan.settings["search"] == "optuna"
+    by_metric = sorted(finished, key=lambda record: _rank(plan, record))
+    _print_table(console, plan, by_metric if competing else finished, records, competing)
+    best = by_metric[0]
     if competing:
-        ranked = sorted(finished, key=lambda record: record.metrics("validation")[metric])
-        title = f"ranked by {metric} on the validation split (lower is better)"
-    front = pareto_front(records, plan.question.metrics) if plan.question.beside else frozenset()
+        _print_floors(console, plan, best)
+    if plan.question.further_metrics:
+        _print_importances(console, axis_importances(study, plan.question.metrics))
+    place = posixpath.join(folder.uri, best.trial)
+    if competing:
+        console.print(f"best: {best.trial}, {point_text(_point(plan, best))}")
+    else:
+        console.print(f"lowest {plan.question.metric} of all cells: {best.trial}")
+    media = [name for name in best.artefacts.values() if name.endswith(MEDIA)]
+    lines = {
+        "its configuration": shell_command(posixpath.join(place, "config.json")),
+        "its pictures and sounds": shell_command(*(posixpath.join(place, n) for n in media)),
+        "sample it": sample_command(folder, best),
+        "report": report_command(folder),
+        "dashboards": dashboards_command(folder) if folder.local_path is not None else "",
+    }
+    for label, command in lines.items():
+        if command:
+            # Never wrapped: a command that was broken over two lines cannot be pasted.
+            console.print(f"{label}: {command}", soft_wrap=True)
+
+
+def print_failures(console: Console, failures: Sequence[TrialFailure], total: int) -> None:
+    """The trials that failed, each with its cause; nothing if none did."""
+    if not failures:
+        return
+    console.print(Text(f"{len(failures)} of {total} trials failed:", style="red"))
+    for failure in failures[:MAX_FAILURES_SHOWN]:
+        console.print(f"{failure.trial} failed: {failure.cause}", soft_wrap=True)
+    hidden = len(failures) - MAX_FAILURES_SHOWN
+    if hidden > 0:
+        console.print(f"and {hidden} more; the record.json of each has its cause")
+
+
+def _rank(plan: SweepPlan, record: Record) -> float:
+    """The value to sort by: the validation metric; what is no number comes last."""
+    value = record.metrics("validation").get(plan.question.metric, math.nan)
+    return math.inf if math.isnan(value) else value
+
+
+def _print_table(
+    console: Console,
+    plan: SweepPlan,
+    rows: Sequence[Record],
+    records: Sequence[Record],
+    competing: bool,
+) -> None:
+    title = f"{len(rows)} cells"
+    if competing:
+        title = f"ranked by {plan.question.metric} on the validation split (lower is better)"
+    further = plan.question.further_metrics
+    front = pareto_front(records, plan.question.metrics) if further else frozenset()
     if front:
-        title += f"; * on the Pareto front with {', '.join(plan.question.beside)}"
+        title += f"; * on the Pareto front with {', '.join(further)}"
     if plan.replicated:
         title += f"; medians over {len(plan.base.seeds)} seeds"
     table = Table(title=title)
@@ -79,40 +144,21 @@ def print_results(
     headings = [column.heading for column in plan.question.columns]
     for heading in (*map(axis_name, axes), *headings, "seconds"):
         table.add_column(heading, justify="right")
-    for record in ranked:
+    for record in rows:
         cells = [
             f"{record.metrics(column.split).get(column.metric, math.nan):{column.format}}"
             for column in plan.question.columns
         ]
         seconds = record.spent.train_seconds + record.spent.evaluate_seconds
         point = _point(plan, record)
-        shown = [value_text(point.get(axis)) for axis in axes]
+        values = [value_text(point.get(axis)) for axis in axes]
         mark = " *" if record.trial in front else ""
-        table.add_row(f"{record.trial}{mark}", *shown, *cells, f"{seconds:.0f}")
+        table.add_row(f"{record.trial}{mark}", *values, *cells, f"{seconds:.0f}")
     console.print(table)
-    if ranked and competing:
-        _print_floors(console, plan, ranked[0])
-    if plan.question.beside:
-        _print_importances(console, importances(study, plan.question.metrics))
-    if len(records) < plan.total:
-        console.print(f"{plan.total - len(records)} trial(s) have no record that can be read")
-    for record in records:
-        if record.status == "failed":
-            console.print(f"[red]{record.trial} failed[/]: {record.cause}")
-    if ranked and competing:
-        best = ranked[0]
-        place = posixpath.join(folder.uri, best.trial)
-        console.print(f"best: {best.trial}, {point_text(_point(plan, best))}")
-        console.print(f"its configuration: {place}/config.json")
-        if "samples" in best.artefacts:
-            pictures = "samples.png, reconstructions.png (and teacher.png)"
-            console.print(f"its pictures: {place}/{pictures}")
-    root, _, name = folder.uri.rpartition("/")
-    console.print(f"report:     python analysis/report.py {root} --name {name}")
-    console.print(f"dashboards: make dashboard STORAGE={root} NAME={name}")
 
 
-def _print_floors(console: Console, plan: Plan, record: Record) -> None:
+def _print_floors(console: Console, plan: SweepPlan, record: Record) -> None:
+    """The metric of the teacher's own samples and of training data: the least to hope for."""
     metric = plan.question.metric
     named = {"teacher_test": "the teacher's own samples", "train_test": "training images"}
     floors = [
@@ -124,27 +170,27 @@ def _print_floors(console: Console, plan: Plan, record: Record) -> None:
         console.print(f"floors on the test split: {', '.join(floors)}")
 
 
-def _print_importances(console: Console, found: tuple[Importance, ...]) -> None:
-    for one in found:
+def _print_importances(console: Console, importances: Sequence[AxisImportance]) -> None:
+    for one in importances:
         shares = ", ".join(f"{axis_name(axis)} {share:.2f}" for axis, share in one.shares.items())
         console.print(f"share of the variance of {one.metric} ({one.trials} trials): {shares}")
 
 
-def _axes(plan: Plan) -> list[str]:
+def _axes(plan: SweepPlan) -> list[str]:
     """The dotted fields in which the sweep's trials differ."""
-    many = plan.what["seeds"] > 1 and not plan.replicated
-    points, axes = plan.question.points, {**plan.question.axes, **plan.varied}
+    many = plan.settings["seeds"] > 1 and not plan.replicated
+    points, axes = plan.question.points, {**plan.question.axes, **plan.extra_axes}
     varied = [
         axis
         for axis, values in axes.items()
-        # Some cells of a design may leave a choice to the base trial.
+        # A kind of one value is shown if some cells leave it to the base trial: those have another.
         if len(values) > 1 or (axis.endswith("kind") and any(axis not in p for p in points))
     ]
     return [*varied, *(["seed"] if many else [])]
 
 
-def _point(plan: Plan, record: Record) -> dict[str, Any]:
-    """The axes' fields of a record's configuration."""
+def _point(plan: SweepPlan, record: Record) -> Point:
+    """The fields of a record's configuration that are axes of the sweep."""
     point: dict[str, Any] = {}
     for path in _axes(plan):
         node: object = record.config

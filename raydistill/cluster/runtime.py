@@ -1,4 +1,4 @@
-"""Start or join Ray, and refuse what the cluster cannot hold before any work."""
+"""Start or join Ray, with the environment that its processes get."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import logging
 import os
 import socket
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.config.errors import ConfigError
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
-KNOCK_SECONDS = 5.0
+"""What `ray up` leaves on the head of a cluster: its resolved configuration."""
+
+CONNECT_SECONDS = 5.0
+"""How long an address may take to accept a connection."""
+
 # Trials are one thread each, a teacher has a few. Threads that spin for long burn several times the
 # CPU on a loaded machine; threads that never spin make a small network slower on two cores than on
 # one. A short spin costs neither.
@@ -51,41 +55,14 @@ for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
     logging.getLogger(_logger).setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What a trial takes.
-
-    Attributes:
-        workers: processes of one trial.
-        gpus_per_worker: accelerators of each; each worker takes one CPU.
-    """
-
-    workers: int = 1
-    gpus_per_worker: float = 0.0
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What Ray has.
-
-    Attributes:
-        cpus, gpus: over all nodes, those that an autoscaler may add included.
-        dashboard: address of Ray's dashboard; empty if it has none.
-    """
-
-    cpus: float
-    gpus: float
-    dashboard: str
-
-
-def connect(address: str | None) -> Cluster:
+def connect(address: str | None) -> ClusterCapacity:
     """Join the cluster at an address, the one that this machine is part of, or start Ray here.
 
     Raises:
         ConfigError: nothing answers at the address.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    _require_answer(address)
+    _check_answers(address)
     if not ray.is_initialized():
         os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
         try:
@@ -105,15 +82,15 @@ def connect(address: str | None) -> Cluster:
     else:
         dashboard = ""
     total = ray.cluster_resources()
-    return Cluster(
-        max(total.get("CPU", 0.0), _autoscaled("CPU")),
-        max(total.get("GPU", 0.0), _autoscaled("GPU")),
+    return ClusterCapacity(
+        max(total.get("CPU", 0.0), _autoscaler_limit("CPU")),
+        max(total.get("GPU", 0.0), _autoscaler_limit("GPU")),
         dashboard,
     )
 
 
-def _require_answer(address: str | None) -> None:
-    """Knock first: Ray itself waits minutes for an address where nothing listens.
+def _check_answers(address: str | None) -> None:
+    """Try to connect first: Ray itself waits minutes for an address where nothing listens.
 
     Raises:
         ConfigError: nothing listens there.
@@ -122,7 +99,7 @@ def _require_answer(address: str | None) -> None:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"address: {address!r} does not answer ({error}); give the host:port of a running "
@@ -130,11 +107,17 @@ def _require_answer(address: str | None) -> None:
         ) from None
 
 
-def _autoscaled(resource: str) -> float:
-    """What the autoscaler may bring up at the most, where this machine is such a cluster's head.
+def _autoscaler_limit(resource: str) -> float:
+    """How much of a resource the autoscaler may add, where this machine is a cluster's head.
 
-    `ray up` leaves its resolved configuration there; a cluster that scales from zero has at first
-    nothing but its head, and must not refuse what it will start.
+    A cluster that scales from zero has at first nothing but its head. What its configuration lets
+    it start counts as there, or every trial would be refused.
+
+    Args:
+        resource: `CPU` or `GPU`.
+
+    Returns:
+        The sum over all types of nodes; 0 where there is no such configuration.
     """
     try:
         config = yaml.safe_load(BOOTSTRAP.read_text())
@@ -145,30 +128,3 @@ def _autoscaled(resource: str) -> float:
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         return 0.0
-
-
-def check_fits(cluster: Cluster, wanted: Resources) -> None:
-    """Refuse a trial that would wait for ever.
-
-    Raises:
-        ConfigError: it needs more CPUs or accelerators than there are.
-    """
-    if wanted.workers > cluster.cpus:
-        raise ConfigError(
-            f"workers_per_trial: {wanted.workers} workers need {wanted.workers} CPUs, and the "
-            f"cluster has {cluster.cpus:g}; give at most {int(cluster.cpus)}"
-        )
-    gpus = wanted.workers * wanted.gpus_per_worker
-    if gpus > cluster.gpus:
-        raise ConfigError(
-            f"gpus_per_worker: {wanted.gpus_per_worker:g} for each of {wanted.workers} workers "
-            f"need {gpus:g} GPUs, and the cluster has {cluster.gpus:g}; give 0 to train on CPUs"
-        )
-
-
-def concurrent_trials(cluster: Cluster, wanted: Resources, asked: int | None) -> int:
-    """How many trials run at once: what fits, or fewer if asked."""
-    fitting = int(cluster.cpus // wanted.workers)
-    if wanted.gpus_per_worker > 0.0:
-        fitting = min(fitting, int(cluster.gpus // (wanted.workers * wanted.gpus_per_worker)))
-    return max(1, min(fitting, asked or fitting))

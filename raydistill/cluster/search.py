@@ -10,57 +10,21 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from raydistill.cluster.design.question import Point
+from raydistill.cluster.design.study import SEARCHED_METRIC, searched_names, trial_name
 from raydistill.seeding import key_to_seed
-
-METRIC = "searched"
-"""Name under which trials report the value that is searched for, at each evaluation."""
-
-
-def search_names(count: int) -> tuple[str, ...]:
-    """The names under which trials report several such values; the first is `METRIC`."""
-    return (METRIC, *(f"{METRIC}_{index}" for index in range(1, count)))
-
-
-Point = dict[str, Any]
-"""Dotted field of a trial configuration -> value."""
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", "Argument ``group``", optuna.exceptions.ExperimentalWarning)
-
-
-def trial_name(number: int) -> str:
-    """The name, and folder, of the study's trial of that number."""
-    return f"trial_{number:05d}"
-
-
-def open_study(journal: Path, name: str, objectives: int = 1) -> optuna.Study:
-    """The study in a journal file, created if there is none. Minimises every objective.
-
-    Only the driver writes it; a journal needs no database and survives a crash at any byte.
-    """
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    backend = JournalFileBackend(str(journal), lock_obj=JournalFileOpenLock(str(journal)))
-    return optuna.create_study(
-        storage=JournalStorage(backend),
-        study_name=name,
-        load_if_exists=True,
-        directions=["minimize"] * objectives,
-    )
 
 
 class StudySearch(OptunaSearch):  # type: ignore[misc]
-    """See the module.
+    """Tune's search algorithm: hands out the study's trials and tells it how they ended.
 
     Args:
         study: from `open_study`.
@@ -78,7 +42,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     ) -> None:
         self._point_of, self._seed_of_sweep, self._startup = space, seed, startup
         self._interrupted = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
-        self._names = search_names(len(study.directions))
+        self._names = searched_names(len(study.directions))
         super().__init__(
             space=space,
             metric=list(self._names),
@@ -116,7 +80,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep intermediate values, for the dashboard's curves."""
-        value = result.get(METRIC)
+        value = result.get(SEARCHED_METRIC)
         running = result.get("status") == "running"  # the last report repeats the last value
         single = len(self._names) == 1  # Optuna has no intermediate values for several objectives
         if single and running and value is not None and math.isfinite(value):
@@ -140,9 +104,3 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore: see `save`."""
-
-
-def ended(study: optuna.Study) -> int:
-    """How many trials have ended, well or not."""
-    states = (TrialState.COMPLETE, TrialState.FAIL)
-    return len(study.get_trials(deepcopy=False, states=states))

@@ -18,8 +18,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from raydistill.cluster.runtime import Resources
-from raydistill.cluster.search import search_names
+from raydistill.cluster.design.resources import TrialResources
+from raydistill.cluster.design.study import searched_names
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
@@ -41,12 +41,12 @@ class TrialPlace:
         sweep: the sweep's folder.
         store: assets.
         resources: processes and accelerators of a trial.
-        metrics: names of the validation metrics that are searched; the first ranks.
+        metrics: names of the validation metrics that are minimised; the first ranks.
     """
 
     sweep: Storage
     store: Store
-    resources: Resources
+    resources: TrialResources
     metrics: tuple[str, ...]
 
 
@@ -94,28 +94,39 @@ def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) 
     ).fit()
 
 
-def progress_metrics(progress: Progress, searched: tuple[str, ...]) -> dict[str, Any]:
-    """What a trial reports along the way."""
+def progress_metrics(progress: Progress, minimised: tuple[str, ...]) -> dict[str, Any]:
+    """What a trial reports to Tune along the way.
+
+    Args:
+        progress: of the training loop.
+        minimised: names of the validation metrics that the sweep minimises.
+    """
     metrics: dict[str, Any] = {"updates": progress.updates, "total": progress.total}
     metrics |= progress.scalars
     if progress.evaluation is not None:
         metrics |= progress.evaluation.metrics
-        for name, metric in zip(search_names(len(searched)), searched, strict=True):
+        for name, metric in zip(searched_names(len(minimised)), minimised, strict=True):
             metrics[name] = progress.evaluation.metrics[metric]
     return metrics | {"status": "running"}
 
 
-def final_metrics(record: Record, searched: tuple[str, ...]) -> dict[str, Any]:
-    """What a trial reports last; the searched values are the validation split's."""
+def final_metrics(record: Record, minimised: tuple[str, ...]) -> dict[str, Any]:
+    """What a trial reports to Tune last.
+
+    Args:
+        record: of the trial.
+        minimised: names of the metrics that the sweep minimises, on the validation split. A trial
+            that failed reports NaN for them.
+    """
     last = {
         "status": record.status,
         "cause": record.cause,
         "updates": record.spent.updates,
         "total": record.spent.updates,
     }
-    found = record.metrics("validation") if record.status == "finished" else {}
-    for name, metric in zip(search_names(len(searched)), searched, strict=True):
-        last[name] = found.get(metric, float("nan"))
+    measured = record.metrics("validation") if record.status == "finished" else {}
+    for name, metric in zip(searched_names(len(minimised)), minimised, strict=True):
+        last[name] = measured.get(metric, float("nan"))
     return last
 
 
@@ -143,7 +154,7 @@ def _teacher_worker(settings: dict[str, Any]) -> None:
     )
 
 
-def _scaling(resources: Resources) -> ScalingConfig:
+def _scaling(resources: TrialResources) -> ScalingConfig:
     per_worker = {"CPU": 1.0}
     if resources.gpus_per_worker > 0.0:
         per_worker["GPU"] = resources.gpus_per_worker
@@ -167,9 +178,10 @@ def _run_config(name: str, place: TrialPlace, callbacks: list[Any]) -> RunConfig
     )
 
 
-Runner = Callable[[TrialConfig, str, TrialPlace], None]
+TrialRunner = Callable[[TrialConfig, str, TrialPlace], None]
+"""Runs a configuration under a trial's name and reports to Tune."""
 
 
-def runner(resources: Resources) -> Runner:
-    """How a trial of these resources is run."""
+def trial_runner(resources: TrialResources) -> TrialRunner:
+    """The function that runs a trial of these resources: in its own process, or in several."""
     return inline_trial if resources.workers == 1 else nested_trial

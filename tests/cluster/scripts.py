@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-import tyro
-
-from raydistill.cluster.sweep import main
+from raydistill.cluster.script import main, parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "sweeps" / "noise_injection.py"
@@ -46,21 +44,21 @@ def load_script(name: str = "noise_injection") -> ModuleType:
 def run_here(*arguments: str) -> Finished:
     """Run noise injection in this process, whose Ray serves several sweeps in turn."""
     script = load_script()
-    settings = tyro.cli(script.NoiseInjectionSettings, args=[*SMOKE, *arguments])
+    settings = parse_settings(script.NoiseInjectionSettings, None, [*SMOKE, *arguments])
     return capture(lambda: main(settings, script.question))
 
 
 def run_dimensionality(*arguments: str) -> Finished:
     """Run the Gaussian study in this process."""
     script = load_script("dimensionality")
-    settings = tyro.cli(script.DimensionalitySettings, args=[*SMOKE, *arguments])
+    settings = parse_settings(script.DimensionalitySettings, None, [*SMOKE, *arguments])
     return capture(lambda: main(settings, script.question))
 
 
 def run_learning_rate(*arguments: str) -> Finished:
     """Run both stages of the learning rate's sweep in this process."""
     script = load_script("learning_rate")
-    settings = tyro.cli(script.LearningRateSettings, args=[*SMOKE, *arguments])
+    settings = parse_settings(script.LearningRateSettings, None, [*SMOKE, *arguments])
     return capture(lambda: script.run(settings))
 
 
@@ -73,7 +71,7 @@ def run_sweep_script(name: str, *arguments: str) -> Finished:
     """Run any sweep in this process, nothing of it given."""
     script = load_script(name)
     (kind,) = (v for k, v in vars(script).items() if k.endswith("Settings") and k[:5] != "Sweep")
-    settings = tyro.cli(kind, args=list(arguments))
+    settings = parse_settings(kind, None, list(arguments))
     return capture(lambda: main(settings, script.question))
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from raydistill.cluster import check
+from raydistill.cluster.cluster_file.rules import TOKEN_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "cluster.yaml"
@@ -67,7 +68,7 @@ def filled(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     token = folder / "auth_token"
     token.write_text("secret", encoding="utf-8")
     token.chmod(0o600)
-    ready["file_mounts"] = {check.TOKEN_FILE: str(token), "~/raydistill": str(folder)}
+    ready["file_mounts"] = {TOKEN_FILE: str(token), "~/raydistill": str(folder)}
     return ready
 
 
@@ -97,7 +98,7 @@ def test_a_filled_file_passes_until_its_token_is_readable(
     outcome = run(file, "--require-filled")
     assert (outcome.status, len(outcome.out.splitlines()), outcome.errors) == (0, 1, [])
 
-    token = Path(config["file_mounts"][check.TOKEN_FILE])
+    token = Path(config["file_mounts"][TOKEN_FILE])
     token.chmod(0o644)
     (error,) = run(file, "--require-filled").errors
     assert "chmod 600" in error
@@ -218,9 +219,9 @@ def test_a_mistake_is_one_line_that_names_it(
 
 def test_the_token_must_reach_the_nodes(run: Callable[..., Outcome], tmp_path: Path) -> None:
     config = shipped()
-    del config["file_mounts"][check.TOKEN_FILE]
+    del config["file_mounts"][TOKEN_FILE]
     (error,) = run(written(config, tmp_path)).errors
-    assert f"file_mounts.{check.TOKEN_FILE}: missing" in error
+    assert f"file_mounts.{TOKEN_FILE}: missing" in error
 
 
 def test_an_unpinned_ray_is_missed_on_both_kinds_of_node(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from raydistill.cluster.front import pareto_front
-from raydistill.cluster.search import open_study
+from raydistill.cluster.design.pareto import pareto_front
+from raydistill.cluster.design.study import open_study
 from raydistill.record import parse_record
 from tests.cluster.scripts import run_image_sweep, trials
 

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from raydistill.cluster.interrupts import Interrupts, remembered
+from raydistill.cluster.interrupts import Interrupts, remember_interrupts
 
 
 def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_message() -> None:
     heard: list[str] = []
     before = signal.getsignal(signal.SIGINT)
-    with remembered() as interrupts:
+    with remember_interrupts() as interrupts:
         listen = interrupts.checked(heard.append)
         listen("first")
         with pytest.raises(KeyboardInterrupt):
@@ -27,7 +27,7 @@ def test_other_threads_are_left_alone() -> None:
     found: list[Interrupts] = []
 
     def work() -> None:
-        with remembered() as interrupts:
+        with remember_interrupts() as interrupts:
             interrupts.check()
             found.append(interrupts)
 

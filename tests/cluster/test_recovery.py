@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from raydistill.cluster.search import open_study
+from raydistill.cluster.design.study import open_study
 from tests.cluster.scripts import results, run_sweep, start_sweep, trials
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -3,14 +3,14 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from raydistill.cluster.search import (
-    METRIC,
-    StudySearch,
-    ended,
+from raydistill.cluster.design.study import (
+    SEARCHED_METRIC,
+    count_ended,
     open_study,
-    search_names,
+    searched_names,
     trial_name,
 )
+from raydistill.cluster.search import StudySearch
 
 
 def space(trial: optuna.Trial) -> dict[str, float]:
@@ -25,7 +25,7 @@ def search(path, queued=()):
 
 
 def finish(searcher: StudySearch, trial_id: str, value: float, status: str = "finished") -> None:
-    searcher.on_trial_complete(trial_id, {METRIC: value, "status": status})
+    searcher.on_trial_complete(trial_id, {SEARCHED_METRIC: value, "status": status})
 
 
 def run(searcher: StudySearch, ids: list[str]) -> list[float]:
@@ -71,14 +71,14 @@ def test_an_interrupted_trial_is_handed_out_again_before_anything_new(tmp_path):
     finish(after, "d", 3.0)
     states = [trial.state.name for trial in after.study.trials]
     assert states == ["COMPLETE"] * 3
-    assert ended(after.study) == 3
+    assert count_ended(after.study) == 3
 
 
 @pytest.mark.parametrize(
     "result",
     [
-        {METRIC: 1.0, "status": "failed"},
-        {METRIC: float("nan"), "status": "finished"},
+        {SEARCHED_METRIC: 1.0, "status": "failed"},
+        {SEARCHED_METRIC: float("nan"), "status": "finished"},
         {"status": "finished"},
         None,
     ],
@@ -90,13 +90,13 @@ def test_a_failed_trial_is_fail_in_the_study_and_has_no_value(tmp_path, result):
     (trial,) = searcher.study.trials
     assert trial.state.name == "FAIL"
     assert trial.value is None
-    assert ended(searcher.study) == 1
+    assert count_ended(searcher.study) == 1
 
 
 def test_intermediate_values_reach_the_study(tmp_path):
     searcher = search(tmp_path)
     searcher.suggest("a")
-    searcher.on_trial_result("a", {METRIC: 5.0, "updates": 100, "status": "running"})
+    searcher.on_trial_result("a", {SEARCHED_METRIC: 5.0, "updates": 100, "status": "running"})
     searcher.on_trial_result("a", {"updates": 150, "status": "running"})
     assert searcher.study.trials[0].intermediate_values == {100: 5.0}
 
@@ -104,7 +104,7 @@ def test_intermediate_values_reach_the_study(tmp_path):
 def test_several_objectives_are_told_and_their_trials_need_every_value(tmp_path):
     study = open_study(tmp_path / "study.journal", "test", objectives=2)
     searcher = StudySearch(study, space, seed=3, startup=3)
-    names = search_names(2)
+    names = searched_names(2)
     for trial_id, values in (("a", (1.0, 2.0)), ("b", (0.5, float("nan")))):
         searcher.suggest(trial_id)
         running = {"status": "running", "updates": 1, **dict(zip(names, values, strict=True))}

@@ -6,9 +6,10 @@ from itertools import pairwise
 import optuna
 import pytest
 
-from raydistill.cluster.arms import OBJECTIVES
-from raydistill.cluster.needs import asset_configs
-from raydistill.cluster.settings import make_plan, saved_settings, settle
+from raydistill.cluster.design.objective_grid import OBJECTIVES
+from raydistill.cluster.design.plan import make_plan
+from raydistill.cluster.design.required_assets import asset_configs
+from raydistill.cluster.design.settings import complete_settings, saved_settings
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.trial_fields import with_fields
@@ -20,7 +21,7 @@ SETTINGS = noise_injection.NoiseInjectionSettings(preset="smoke")
 
 def plan(**changes):
     settings = replace(SETTINGS, **changes)
-    return make_plan(noise_injection.question(settings), settle(settings, None))
+    return make_plan(noise_injection.question(settings), complete_settings(settings, None))
 
 
 def test_a_search_starts_at_the_cells_of_figure_4():
@@ -92,22 +93,22 @@ def test_refusals_are_one_line_with_field_value_and_remedy(changes, words):
 
 
 def test_resuming_takes_what_was_saved_and_refuses_contradictions():
-    saved = plan().what
-    assert settle(noise_injection.NoiseInjectionSettings(), saved) == saved
+    saved = plan().settings
+    assert complete_settings(noise_injection.NoiseInjectionSettings(), saved) == saved
     with pytest.raises(ConfigError, match="search: 'grid' contradicts"):
-        settle(replace(SETTINGS, search="grid"), saved)
+        complete_settings(replace(SETTINGS, search="grid"), saved)
 
 
 def test_resuming_may_ask_for_more_trials_but_not_fewer():
-    saved = plan(num_samples=4).what
-    assert settle(replace(SETTINGS, num_samples=6), saved)["num_samples"] == 6
+    saved = plan(num_samples=4).settings
+    assert complete_settings(replace(SETTINGS, num_samples=6), saved)["num_samples"] == 6
     with pytest.raises(ConfigError, match="num_samples: 3 contradicts"):
-        settle(replace(SETTINGS, num_samples=3), saved)
+        complete_settings(replace(SETTINGS, num_samples=3), saved)
 
 
 def test_a_sweep_of_another_question_or_a_damaged_one_is_not_resumed():
     text = plan().to_json()
-    assert saved_settings(text, "noise_injection") == plan().what
+    assert saved_settings(text, "noise_injection") == plan().settings
     with pytest.raises(ConfigError, match="asks 'noise_injection', not 'loss_type'"):
         saved_settings(text, "loss_type")
     with pytest.raises(ConfigError, match="damaged"):
@@ -138,7 +139,7 @@ def test_assets_are_needed_once_a_teacher_and_a_kind_of_pairs():
     mix = load_script("l1_l2_mix")
     settings = mix.MixSettings(preset="smoke", objectives=("x_reconstruction", "oracle"))
     question = mix.question(settings)
-    both = asset_configs(make_plan(question, settle(settings, None, question.defaults)))
+    both = asset_configs(make_plan(question, complete_settings(settings, None, question.defaults)))
     assert [c.objective.kind for c in both] == ["x_reconstruction", "oracle"]
 
 
@@ -153,7 +154,7 @@ def test_every_image_sweep_has_a_valid_plan_of_both_kinds(name, search, preset):
     options = {"task": "image"} if name == "dimensionality" else {}
     settings = kind(preset=preset, search=search, seeds=1, **options)
     question = script.question(settings)
-    made = make_plan(question, settle(settings, None, question.defaults))
+    made = make_plan(question, complete_settings(settings, None, question.defaults))
     study = optuna.create_study(directions=["minimize"] * len(question.metrics))
     for point in made.queued:
         study.enqueue_trial(point)
@@ -211,7 +212,7 @@ def test_a_metric_that_trials_lack_is_refused_before_work(metric, dataset, words
     settings = replace(SETTINGS, dataset=dataset)
     question = replace(noise_injection.question(settings), metric=metric)
     with pytest.raises(ConfigError, match=words):
-        make_plan(question, settle(settings, None))
+        make_plan(question, complete_settings(settings, None))
 
 
 def test_a_classifier_for_data_without_classes_is_refused_before_work():

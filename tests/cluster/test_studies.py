@@ -11,8 +11,9 @@ from itertools import product
 import pytest
 import ray
 
-from raydistill.cluster.search import open_study
-from raydistill.cluster.settings import make_plan, settle
+from raydistill.cluster.design.plan import make_plan
+from raydistill.cluster.design.settings import complete_settings
+from raydistill.cluster.design.study import open_study
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.presets import gaussian_preset
 from raydistill.tasks.trial_fields import with_fields
@@ -34,7 +35,7 @@ RATES = learning_rate.LearningRateSettings()
 def plan(**changes):
     settings = replace(SETTINGS, **changes)
     question = dimensionality.question(settings)
-    return make_plan(question, settle(settings, None, question.defaults))
+    return make_plan(question, complete_settings(settings, None, question.defaults))
 
 
 def test_the_default_design_crosses_objectives_dimensions_and_scales():
@@ -118,7 +119,7 @@ def test_refusals_are_one_line_with_field_value_and_remedy(changes, words):
 def rate_plan(**changes):
     settings = replace(RATES, **changes)
     question = learning_rate.search(settings)
-    return make_plan(question, settle(settings, None, question.defaults))
+    return make_plan(question, complete_settings(settings, None, question.defaults))
 
 
 def test_rates_are_searched_and_compared_on_different_teachers():
@@ -127,7 +128,7 @@ def test_rates_are_searched_and_compared_on_different_teachers():
     points = ({"objective.kind": "oracle", "dimension": 4, "optimiser.learning_rate": 0.1},)
     settings = learning_rate.SweepSettings()
     question = learning_rate.comparison(points, "parent")(settings)
-    compared = make_plan(question, settle(settings, None, question.defaults))
+    compared = make_plan(question, complete_settings(settings, None, question.defaults))
     assert compared.queued == points
     assert not set(search.base.seeds) & set(compared.base.seeds)
     with pytest.raises(ConfigError, match="rates"):

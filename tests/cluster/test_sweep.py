@@ -10,7 +10,7 @@ import pytest
 import ray
 from PIL import Image
 
-from raydistill.cluster.search import open_study
+from raydistill.cluster.design.study import open_study
 from tests.cluster.scripts import ROOT, results, run_here, run_sweep, trials
 
 pytestmark = pytest.mark.ray
@@ -34,7 +34,7 @@ def test_it_prints_teacher_table_best_and_where_to_look(sweep):
         "noise_level",
         "best: trial_",
         "samples.png",
-        "make dashboard",
+        "raydistill.cluster.dashboards",
         "analysis/report.py",
     ):
         assert words in sweep.output
@@ -121,19 +121,36 @@ def test_a_dry_run_leaves_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_diverging_trial_fails_with_its_cause_and_the_sweep_goes_on(sweep, storage):
+def test_all_trials_diverge_and_the_sweep_ends_with_their_causes_and_status_4(sweep, storage):
     finished = run_here(
         "--storage-path", str(storage), "--name", "diverging", "--search", "grid",
         "--noise-levels", "0", "--l1-weights", "0", "1",
         "--set", "optimiser.learning_rate=1e18", "--set", "budget.updates=40",
     )  # fmt: skip
-    assert finished.code == 0, finished.errors
+    assert finished.code == 4, finished.errors
     records = trials(storage / "diverging")
     assert [r["status"] for r in records.values()] == ["failed", "failed"]
     assert all("at update" in r["cause"] for r in records.values())
-    assert "trial_00000 failed" in finished.output
+    last = finished.output.strip().splitlines()[-3:]
+    assert last == [
+        "2 of 2 trials failed:",
+        *(f"{name} failed: {record['cause']}" for name, record in records.items()),
+    ]
     study = open_study(storage / "diverging" / "study.journal", "diverging")
     assert [t.state.name for t in study.trials] == ["FAIL", "FAIL"]
+
+
+def test_one_trial_diverges_and_the_others_are_ranked_with_status_3(sweep, storage):
+    finished = run_here(
+        "--storage-path", str(storage), "--name", "half", "--search", "grid",
+        "--noise-levels", "0", "--l1-weights", "0",
+        "--vary", "optimiser.learning_rate=1e18,0.001", "--set", "budget.updates=40",
+    )  # fmt: skip
+    assert finished.code == 3, finished.errors
+    assert [r["status"] for r in trials(storage / "half").values()] == ["failed", "finished"]
+    assert "best: trial_00001" in finished.output
+    assert "1 of 2 trials failed:" in finished.output
+    assert finished.output.strip().splitlines()[-1].startswith("trial_00000 failed: ")
 
 
 def test_a_damaged_teacher_is_reported_and_rebuilt(sweep, storage):

@@ -5,7 +5,8 @@ import math
 import optuna
 import pytest
 
-from raydistill.cluster.front import importances, pareto_front
+from raydistill.cluster.design.importance import axis_importances
+from raydistill.cluster.design.pareto import pareto_front
 from raydistill.record import Evaluation, Record
 
 
@@ -39,7 +40,7 @@ def test_the_axis_that_matters_explains_the_variance_where_it_exists():
     study = optuna.create_study(directions=["minimize", "minimize"])
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     study.optimize(space, n_trials=60)
-    by = {(i.metric, "slope" in i.shares): i for i in importances(study, ("first", "second"))}
+    by = {(i.metric, "slope" in i.shares): i for i in axis_importances(study, ("first", "second"))}
     assert by["first", False].shares["kind"] > 0.9
     assert by["first", False].trials == 60
     assert by["first", True].trials == sum("slope" in t.params for t in study.trials)
@@ -49,6 +50,6 @@ def test_the_axis_that_matters_explains_the_variance_where_it_exists():
 
 def test_nothing_is_said_of_a_handful_of_trials():
     study = optuna.create_study()
-    assert importances(study, ("first",)) == ()
+    assert axis_importances(study, ("first",)) == ()
     study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=4)
-    assert importances(study, ("first",)) == ()
+    assert axis_importances(study, ("first",)) == ()

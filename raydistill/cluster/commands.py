@@ -1,0 +1,79 @@
+"""The commands that a sweep prints for its user to copy: they run as they stand when pasted."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import sys
+from pathlib import Path
+
+import raydistill
+from raydistill.console import shell_command
+from raydistill.record import Record
+from raydistill.store.storage import Storage
+
+SAMPLE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "image": ("--count", "64", "--out", "samples.png"),
+    "vocoder": ("--count", "4", "--out", "samples.wav"),
+    "gaussian": ("--count", "64", "--out", "samples.npy"),
+}
+"""Task -> how many samples are worth a look or a listen, and the kind of file they go to."""
+
+
+def resume_command(script: str, folder: Storage, name: str) -> str:
+    """Continues an interrupted sweep.
+
+    Args:
+        script: name of the question, and of its file in `sweeps/`.
+        folder: of the sweep.
+        name: under which it is resumed.
+    """
+    storage_path = posixpath.dirname(folder.uri)
+    return shell_command(
+        *_script("sweeps", f"{script}.py"),
+        "--storage-path", storage_path, "--name", name, "--resume",
+    )  # fmt: skip
+
+
+def report_command(folder: Storage) -> str:
+    """Writes the HTML report of a sweep."""
+    storage_path, name = posixpath.split(folder.uri)
+    return shell_command(*_script("analysis", "report.py"), storage_path, "--name", name)
+
+
+def dashboards_command(folder: Storage) -> str:
+    """Opens TensorBoard and optuna-dashboard on a sweep."""
+    storage_path, name = posixpath.split(folder.uri)
+    module = "raydistill.cluster.dashboards"
+    return shell_command(_beside_python("python"), "-m", module, storage_path, "--name", name)
+
+
+def sample_command(folder: Storage, record: Record) -> str:
+    """Samples the student of a trial."""
+    options = SAMPLE_OPTIONS[record.config.get("task", "image")]
+    raydistill_command = [_beside_python("raydistill")]
+    if not shutil.which(raydistill_command[0]):  # a checkout that is not installed
+        raydistill_command = [_beside_python("python"), "-m", "raydistill"]
+    return shell_command(
+        *raydistill_command, "sample", posixpath.join(folder.uri, record.trial), *options
+    )
+
+
+def _script(folder: str, name: str) -> tuple[str, str]:
+    """Python and a script of the checkout, from wherever the user is."""
+    checkout = Path(raydistill.__file__).resolve().parents[1]
+    return _beside_python("python"), _from_here(checkout / folder / name)
+
+
+def _beside_python(program: str) -> str:
+    """A program of this Python's environment: by name if the shell finds that one, or by path."""
+    own = Path(sys.executable).parent
+    found = shutil.which(program)
+    return program if found and Path(found).parent == own else _from_here(own / program)
+
+
+def _from_here(path: Path) -> str:
+    """A path relative to the working folder if it lies below it, otherwise absolute."""
+    here = Path.cwd()
+    return os.fspath(path.relative_to(here) if path.is_relative_to(here) else path)
