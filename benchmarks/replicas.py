@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from raydistill.config.optimiser import OptimiserConfig
-from raydistill.objectives.distillation import Batch, DistillationLoss, Objective, objective_class
+from raydistill.objectives import Batch, DistillationLoss, Objective, objective_class
 from raydistill.students.linear import LinearStudent
 from raydistill.tasks.gaussian.config import GaussianTrial
 from raydistill.tasks.gaussian.task import GaussianTask
@@ -85,7 +85,7 @@ def adam(parameters: Any, config: OptimiserConfig) -> torch.optim.Adam:
 
 def objective_of(config: GaussianTrial) -> Objective:
     """The objective of a trial."""
-    return objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
+    return objective_class(config.objective)(config.objective)
 
 
 def train(config: GaussianTrial, updates: int) -> Timed:

@@ -38,7 +38,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from raydistill.objectives.distillation import (
+from raydistill.objectives import (
     Batch,
     ReverseKL,
     ReverseKLConfig,

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from raydistill.conditionals.configs import KINDS
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
-from raydistill.objectives.distillation import (
+from raydistill.objectives import (
     OBJECTIVES,
     Extra,
     NoisyConfig,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from raydistill.objectives.distillation import DistillationLoss, objective_class
+from raydistill.objectives import DistillationLoss, objective_class
 from raydistill.record import (
     FILE_NAME,
     Evaluation,
@@ -52,7 +52,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     if before is not None and before.status != "running":
         return before
     student = task.build_student(config)
-    objective = objective_class(config.objective)(config.objective)  # type: ignore[arg-type]
+    objective = objective_class(config.objective)(config.objective)
     first = run.workers.rank == 0
     book = TrialWriter(config, run, task, before) if first else None
 

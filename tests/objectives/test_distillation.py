@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydistill.objectives.distillation import (
+from raydistill.objectives import (
     Batch,
     DistillationLoss,
     NoisyConfig,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydistill.objectives.distillation import Batch, DistillationLoss, ReverseKL, ReverseKLConfig
+from raydistill.objectives import Batch, DistillationLoss, ReverseKL, ReverseKLConfig
 from raydistill.students.linear import LinearStudent
 from raydistill.teachers.gaussian import GaussianTeacher
 from raydistill.theory.gaussians import kl_divergence

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from raydistill.objectives.distillation import Batch, ObjectiveOutput
-from raydistill.objectives.power_loss import PowerLoss, PowerLossConfig
+from raydistill.objectives import Batch, ObjectiveOutput, PowerLoss, PowerLossConfig
 
 
 def loss(x: torch.Tensor, reference: torch.Tensor, context: int = 0) -> float:

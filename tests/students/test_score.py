@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from raydistill.objectives.distillation import Batch, ReverseKL, ReverseKLConfig
+from raydistill.objectives import Batch, ReverseKL, ReverseKLConfig
 from raydistill.students.linear import LinearStudent
 from raydistill.students.pixelcnn_flow import PixelCNNFlow, PixelCNNFlowConfig
 from raydistill.students.score import triangular_score

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from raydistill.kernels.vectors import TILE_ROWS
-from raydistill.objectives.distillation import Batch, ReverseKL, ReverseKLConfig
+from raydistill.objectives import Batch, ReverseKL, ReverseKLConfig
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 from raydistill.teachers.samplernn import SampleRNNConfig

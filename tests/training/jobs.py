@@ -13,7 +13,7 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
-from raydistill.objectives.distillation import Batch, DistillationLoss, ReverseKL, ReverseKLConfig
+from raydistill.objectives import Batch, DistillationLoss, ReverseKL, ReverseKLConfig
 from raydistill.seeding import generator
 from raydistill.store.storage import Storage
 from raydistill.students.pixelcnn_flow import PixelCNNFlowConfig

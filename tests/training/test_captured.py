@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
-from raydistill.objectives.distillation import Batch
+from raydistill.objectives import Batch
 from raydistill.store.storage import Storage
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig

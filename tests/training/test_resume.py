@@ -19,7 +19,7 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from raydistill.config.optimiser import OptimiserConfig
-from raydistill.objectives.distillation import Batch
+from raydistill.objectives import Batch
 from raydistill.store.storage import Storage
 from raydistill.training.checkpoint import CHECKPOINT
 from raydistill.training.job import Job, Progress

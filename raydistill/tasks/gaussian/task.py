@@ -18,7 +18,7 @@ from raydistill.metrics.gaussian import (
     log_prob,
     sample_metrics,
 )
-from raydistill.objectives.distillation import (
+from raydistill.objectives import (
     Batch,
     NoisyConfig,
     XReconstructionConfig,

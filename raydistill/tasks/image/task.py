@@ -11,7 +11,7 @@ from torch import Tensor
 from raydistill.data.logit import from_logit
 from raydistill.media.sounds import Sound
 from raydistill.metrics.norms import RADII
-from raydistill.objectives.distillation import Batch, objective_class
+from raydistill.objectives import Batch, objective_class
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage

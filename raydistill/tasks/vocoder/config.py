@@ -16,8 +16,13 @@ from pydantic import (
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
 from raydistill.data.speech import SpeechConfig
-from raydistill.objectives.distillation import Extra, ObjectiveConfig, XReconstructionConfig
-from raydistill.objectives.power_loss import PowerLoss, PowerLossConfig
+from raydistill.objectives import (
+    Extra,
+    ObjectiveConfig,
+    PowerLoss,
+    PowerLossConfig,
+    XReconstructionConfig,
+)
 from raydistill.students.base import StudentConfig
 from raydistill.tasks.models import resolve_student, resolve_teacher
 from raydistill.tasks.trial_config import TrialConfig

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raydistill.media.sounds import Sound
 from raydistill.media.spectrograms import spectrogram
-from raydistill.objectives.distillation import Batch, objective_class
+from raydistill.objectives import Batch, objective_class
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage

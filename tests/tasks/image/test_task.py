@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from raydistill.data.logit import from_logit
-from raydistill.objectives.distillation import Batch
+from raydistill.objectives import Batch
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.image.config import ImageTrial

@@ -14,7 +14,7 @@ import torch
 from raydistill.config.errors import ConfigError
 from raydistill.data.raw import DataError
 from raydistill.media.sounds import Sound, wav
-from raydistill.objectives.distillation import Batch
+from raydistill.objectives import Batch
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
