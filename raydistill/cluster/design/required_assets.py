@@ -7,7 +7,7 @@ import itertools
 from raydistill.cluster.design.plan import SweepPlan
 from raydistill.cluster.design.question import Point
 from raydistill.config.errors import ConfigError
-from raydistill.objectives.distillation import objective_class
+from raydistill.objectives import objective_class
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.trials.run import shared_part
 
