@@ -1,23 +1,32 @@
-"""What all figures share: the house style, and a picture with the caption it needs."""
+"""The style that all figures share, and a picture with the caption it needs.
+
+Text in figures is plain text: names of data, students and sweeps are a user's own, and matplotlib
+would read what stands between two `$` as a formula, and fail where it is none. Whatever draws is
+therefore decorated with `plain_text`, and logarithmic axes have ticks without formulas.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullFormatter
 
 DPI = 160
 INK, FLOOR, GRID = "#333333", "#6b6b6b", "#e4e4e4"
 OBJECTIVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOG_FROM = 8.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
 
@@ -29,6 +38,34 @@ class Chart:
     title: str
     png: bytes
     caption: str
+
+
+plain_text = rc_context({"text.parse_math": False})
+"""A decorator of functions that draw: `$` in a label is a dollar sign; see the module."""
+
+
+class PowerOfTenTicks(LogFormatter):
+    """Ticks of a logarithmic axis, 10⁻² rather than the formula that matplotlib would write.
+
+    Example:
+        >>> ticks = PowerOfTenTicks()
+        >>> ticks(0.001), ticks(100.0)
+        ('10⁻³', '10²')
+    """
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not super().__call__(x, pos) or x <= 0.0:
+            return ""
+        exponent = math.log10(x)
+        if abs(exponent - round(exponent)) > 1e-6:
+            return f"{x:g}"
+        return f"10{str(round(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def log_ticks(axis: Axis) -> None:
+    """Gives a logarithmic axis ticks that are plain text, after its scale is set."""
+    axis.set_major_formatter(PowerOfTenTicks())
+    axis.set_minor_formatter(PowerOfTenTicks())
 
 
 def finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -> None:
@@ -54,6 +91,10 @@ def plain_axis(axis: Axes) -> None:
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
     """One legend for all panels, below them."""
+    for handle in handles:
+        label = str(handle.get_label())
+        if label.startswith("_"):  # which matplotlib would leave out
+            handle.set_label(f" {label}")
     figure.legend(
         handles=list(handles),
         loc="outside lower center",
@@ -75,7 +116,22 @@ def blank_figure(width: float, height: float) -> Figure:
 
 
 def figure_png(figure: Figure) -> bytes:
-    """The figure as a PNG file's content."""
+    """The figure as a PNG file's content.
+
+    Names in scripts that the font lacks, or too long for a panel, do not look well; matplotlib's
+    warnings of them would reach the reader of a page as noise on standard error.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def numbered_files(charts: Mapping[str, Sequence[Chart]]) -> dict[str, bytes]:
+    """File name -> PNG; of several charts of one name the second and later ones are numbered."""
+    return {
+        f"{name}{'' if place == 0 else f'_{place + 1}'}.png": chart.png
+        for name, made in charts.items()
+        for place, chart in enumerate(made)
+    }

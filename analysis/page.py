@@ -1,4 +1,7 @@
-"""What all pages share: the template's environment, its filters and embedded pictures."""
+"""What all pages share: the template's environment, its filters and embedded pictures.
+
+The templates escape every value, so that names and causes of failure are text, whatever they hold.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import base64
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -16,6 +19,7 @@ import jinja2
 
 from analysis.charts import Chart
 from analysis.effects import Effect
+from analysis.parts import FailedPart
 from analysis.records import RecordSet, Skipped
 from analysis.table import plural
 
@@ -32,6 +36,33 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class Rendered:
+    """A page.
+
+    Attributes:
+        html: its text.
+        problems: sentences, one for each damaged file that was left out and each part that could
+            not be made.
+    """
+
+    html: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The figures and tables of a sweep as files.
+
+    Attributes:
+        contents: file name -> content.
+        left_out: what could not be read or made.
+    """
+
+    contents: dict[str, bytes]
+    left_out: tuple[Skipped | FailedPart, ...]
+
+
+@dataclass(frozen=True)
 class EnvironmentCount:
     """An environment, and how many trials ran in it."""
 
@@ -39,14 +70,15 @@ class EnvironmentCount:
     values: dict[str, str]
 
 
-def fill_template(template: str, found: RecordSet, values: Mapping[str, Any]) -> str:
+def fill_template(template: str, found: RecordSet, values: Mapping[str, Any]) -> Rendered:
     """A page from its template.
 
     Args:
         template: file name in this folder.
         found: the records of one sweep.
         values: what the template asks for beyond the sweep's name, place, settings, environments
-            and files that were not read; `unreadable` adds to the latter.
+            and files that were not read. `unreadable` (of `Skipped`) adds to the latter,
+            `failed_parts` (of `FailedPart`) are the parts that could not be made.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -58,14 +90,25 @@ def fill_template(template: str, found: RecordSet, values: Mapping[str, Any]) ->
         environment.filters[function.__name__] = function
     sweep = found.records[0].sweep
     unreadable: list[Skipped] = values.get("unreadable", [])
-    return environment.get_template(template).render(
+    failed_parts: list[FailedPart] = values.get("failed_parts", [])
+    skipped = list(dict.fromkeys([*found.skipped, *unreadable]))
+    own = {name: v for name, v in values.items() if name not in ("unreadable", "failed_parts")}
+    html = environment.get_template(template).render(
         sweep=sweep.name,
         place=sweep.folder.uri,
-        skipped=[*found.skipped, *unreadable],
+        skipped=skipped,
+        failed_parts=failed_parts,
         settings=dict(sweep.settings),
         environments=_environments(found),
-        **{name: value for name, value in values.items() if name != "unreadable"},
+        **own,
     )
+    return Rendered(html, problems_of([*skipped, *failed_parts]))
+
+
+def problems_of(left_out: Iterable[Skipped | FailedPart]) -> tuple[str, ...]:
+    """A sentence for each damaged file and each part that could not be made."""
+    damaged = (one for one in left_out if not isinstance(one, Skipped) or one.damaged)
+    return tuple(str(one) for one in damaged)
 
 
 def embed(chart: Chart) -> Embedded:

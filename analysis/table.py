@@ -1,4 +1,8 @@
-"""Records as a table: one row a replica, whatever the task."""
+"""Records as a table of one row a training seed, the same columns for every task.
+
+A configuration may come from another version or another program: a field of another type than its
+column's reads as if it were absent, a name is cut to a length that a figure can show.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records import RecordSet, TrialRecord
+from analysis.records import RecordSet, TrialRecord, is_number
 from raydistill.record import Record
 
 REGIME = ("sweep", "dataset", "size", "train_count", "teacher_updates")
@@ -35,6 +39,12 @@ COLOUR = ("cifar-10", "photographs")
 
 IMAGE, GAUSSIAN, VOCODER = "image", "gaussian", "vocoder"
 """The tasks that have pages of their own; a record that names no task is of the first."""
+
+MOST_REPLICAS = 10_000
+"""Rows of a trial that has not been evaluated yet; a configuration with more is not believed."""
+
+LONGEST_NAME = 60
+"""Characters of a name of data, a student or an objective in tables and figures."""
 
 NUMBERS = (
     "size",
@@ -79,7 +89,7 @@ def count_replicas(record: Record) -> int:
     asked = record.config.get("replicas")
     if counts:
         return counts[0]
-    return asked if isinstance(asked, int) and asked > 0 else 1
+    return asked if isinstance(asked, int) and 0 < asked <= MOST_REPLICAS else 1
 
 
 def curve(record: Record, replica: int, metric: str) -> list[tuple[int, float]]:
@@ -97,7 +107,7 @@ def _rows(index: int, item: TrialRecord) -> list[dict[str, Any]]:
     rows = []
     for replica in range(count_replicas(item.record)):
         row = {"record": index, "replica": replica, **shared}
-        if isinstance(row["seed"], int):
+        if row["seed"] is not None:
             row["seed"] += replica
         for split in ("validation", "test"):
             if split in latest:
@@ -117,38 +127,37 @@ def _shared(item: TrialRecord) -> dict[str, Any]:
     """What all rows of a record have in common."""
     record = item.record
     config = record.config
-    triangular = _at(config, "teacher", "triangular")
     return {
         "sweep": item.sweep.name,
-        "trial": record.trial,
+        "trial": short_name(record.trial),
         "search": item.sweep.search,
         "status": record.status,
         "cause": record.cause,
         "task": task_of(record),
-        "dataset": str(_at(config, "data", "name") or ""),
-        "size": _at(config, "data", "size"),
-        "train_count": _at(config, "data", "train_count"),
-        "teacher_updates": _at(config, "teacher", "budget", "updates"),
-        "dimension": _at(config, "dimension"),
-        "matrix": str(_at(config, "teacher", "matrix") or ""),
-        "condition": _at(config, "teacher", "condition"),
-        "scale": _at(config, "teacher", "scale"),
-        "mean": _at(config, "teacher", "mean"),
-        "triangular": triangular if isinstance(triangular, bool) else False,
-        "student": str(_at(config, "student", "kind") or ""),
-        "structure": str(_at(config, "student", "structure") or ""),
-        "start": str(_at(config, "student", "start") or ""),
-        "objective": str(_at(config, "objective", "kind") or ""),
-        "estimator": str(_at(config, "objective", "estimator") or ""),
-        "noise_level": _at(config, "objective", "noise_level"),
-        "l1_weight": _at(config, "objective", "l1_weight"),
+        "dataset": text_at(config, "data", "name"),
+        "size": number_at(config, "data", "size"),
+        "train_count": number_at(config, "data", "train_count"),
+        "teacher_updates": number_at(config, "teacher", "budget", "updates"),
+        "dimension": number_at(config, "dimension"),
+        "matrix": text_at(config, "teacher", "matrix"),
+        "condition": number_at(config, "teacher", "condition"),
+        "scale": number_at(config, "teacher", "scale"),
+        "mean": number_at(config, "teacher", "mean"),
+        "triangular": _at(config, "teacher", "triangular") is True,
+        "student": text_at(config, "student", "kind"),
+        "structure": text_at(config, "student", "structure"),
+        "start": text_at(config, "student", "start"),
+        "objective": text_at(config, "objective", "kind"),
+        "estimator": text_at(config, "objective", "estimator"),
+        "noise_level": number_at(config, "objective", "noise_level"),
+        "l1_weight": number_at(config, "objective", "l1_weight"),
         "rescale": _is_rescaled(config),
-        "learning_rate": _at(config, "optimiser", "learning_rate"),
-        "decay": str(_at(config, "optimiser", "decay") or ""),
-        "seed": _at(config, "seed"),
+        "learning_rate": number_at(config, "optimiser", "learning_rate"),
+        "decay": text_at(config, "optimiser", "decay"),
+        "seed": number_at(config, "seed"),
         "updates": record.spent.updates,
-        "budget": _at(config, "budget", "updates"),
-        "batch_size": _at(config, "budget", "batch_size"),
+        "budget": number_at(config, "budget", "updates"),
+        "batch_size": number_at(config, "budget", "batch_size"),
         "seconds": record.spent.train_seconds + record.spent.evaluate_seconds,
         "workers": record.spent.workers,
         "teacher": record.teacher,
@@ -169,13 +178,43 @@ def _floors(record: Record) -> dict[str, float]:
 
 def _is_rescaled(config: dict[str, Any]) -> bool:
     """Whether noised codes were brought back to unit variance; without noise nothing is."""
-    noisy = (_at(config, "objective", "noise_level") or 0.0) != 0.0
+    noisy = (number_at(config, "objective", "noise_level") or 0.0) != 0.0
     return noisy and _at(config, "objective", "rescale") is True
 
 
 def task_of(record: Record) -> str:
     """The task that a record is of."""
-    return str(_at(record.config, "task") or IMAGE)
+    return text_at(record.config, "task") or IMAGE
+
+
+def short_name(text: str) -> str:
+    r"""A name in one line of printable characters, cut where no figure could show it.
+
+    What is cut off counts in the digits at its end, so that different names stay different.
+
+    Example:
+        >>> short_name("two\nlines")
+        'two lines'
+        >>> len(short_name("x" * 5_000))
+        60
+    """
+    line = "".join(c if c.isprintable() else " " for c in text).strip()
+    if len(line) <= LONGEST_NAME:
+        return line
+    tail = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{line[: LONGEST_NAME - 10]}… {tail}"
+
+
+def text_at(config: Any, *keys: str) -> str:
+    """A name in a configuration; empty where there is none, or something else than text."""
+    found = _at(config, *keys)
+    return short_name(found) if isinstance(found, str) else ""
+
+
+def number_at(config: Any, *keys: str) -> int | float | None:
+    """A number in a configuration; None where there is none, or something else than a number."""
+    found = _at(config, *keys)
+    return found if is_number(found) else None
 
 
 def _at(config: Any, *keys: str) -> Any:

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.charts import FLOOR, INK, Chart, blank_figure, figure_png, legend, palette
+from analysis.charts import FLOOR, INK, Chart, blank_figure, figure_png, legend, log_ticks, palette
 from analysis.effects import Interval
 from analysis.gaussian.plot_style import (
     MARKERS,
@@ -125,6 +125,7 @@ def condition_charts(study: GaussianStudy) -> list[Chart]:
                     heights = np.maximum([one.value for one in middle], RESOLUTION)
                     axis.plot(x, heights, color=colours(norm(t)), lw=1.3)
             axis.set_xscale("log")
+            log_ticks(axis.xaxis)
             if column == KL or (rows[column].min() > 0.0 and rows[column].min() < 0.1):
                 log_axis(axis)
             names = (KL_LABEL, "narrowest direction")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.charts import INK, OBJECTIVE_COLOURS, plain_axis
+from analysis.charts import INK, OBJECTIVE_COLOURS, PowerOfTenTicks, plain_axis
 from analysis.effects import Interval, median_interval
 from analysis.gaussian.study import (
     OBJECTIVES,
@@ -162,6 +162,7 @@ def log_axis(axis: Axes) -> None:
     """A logarithmic vertical axis with few ticks."""
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(numticks=8))
+    axis.yaxis.set_major_formatter(PowerOfTenTicks())
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_minor_locator(NullLocator())
 

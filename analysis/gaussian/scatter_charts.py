@@ -7,7 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.charts import INK, OBJECTIVE_COLOURS, Chart, blank_figure, figure_png, legend
+from analysis.charts import (
+    INK,
+    OBJECTIVE_COLOURS,
+    Chart,
+    blank_figure,
+    figure_png,
+    legend,
+    log_ticks,
+)
 from analysis.effects import median_interval, rank_correlation
 from analysis.gaussian.line_charts import AT_EDGE, KL_LABEL
 from analysis.gaussian.plot_style import (
@@ -122,6 +130,7 @@ def _dots(axis: Axes, rows: pd.DataFrame, arms: list[str], colours: dict[str, st
         axis.plot([low, high], [place, place], color=colour, lw=2.0, solid_capstyle="round")
         axis.plot(max(found.value, RESOLUTION), place, "o", ms=6, color=colour)
     axis.set_xscale("log")
+    log_ticks(axis.xaxis)
     label_axis(axis, KL_LABEL, "")
     axis.set_yticks(range(len(arms)), labels=arms)
     axis.set_ylim(len(arms) - 0.4, -0.6)
@@ -148,6 +157,7 @@ def rate_charts(study: GaussianStudy) -> list[Chart]:
                 found = median_interval(own[KL])
                 draw_points(axis, [own["learning_rate"].iloc[0]], [found], style, RESOLUTION)
             axis.set_xscale("log")
+            log_ticks(axis.xaxis)
             log_axis(axis)
             axis.set_title(f"T = {t}" if i == 0 else "", fontsize=10, color=INK)
             last = i == len(settings) - 1

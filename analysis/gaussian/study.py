@@ -118,7 +118,11 @@ class GaussianStudy:
 
 def read_gaussian_study(found: RecordSet) -> GaussianStudy:
     """The study of one sweep's records."""
-    frame = _named(to_frame(found))
+    frame = to_frame(found)
+    # Both are drawn and compared as logarithms: others than positive ones are no values of them.
+    for name in ("dimension", "learning_rate"):
+        frame[name] = frame[name].where(frame[name] > 0.0)
+    frame = _named(frame)
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
     usable = frame[(frame["status"] == "finished") & spent & frame["dimension"].notna()]
     infinite = {name: usable[name].fillna(math.inf) for name in (KL, KL_BACK) if name in usable}

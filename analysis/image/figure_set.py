@@ -1,19 +1,20 @@
-"""All figures of image sweeps, by file name, and what is missing of those that cannot be drawn."""
+"""All figures of image sweeps, by file name, and what is missing where one cannot be drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.charts import Chart
+from analysis.charts import Chart, plain_text
 from analysis.image.noise_and_learning_charts import learning_charts, noise_charts
 from analysis.image.noise_curves import noise_curves
 from analysis.image.norm_perturbation_sheets import norm_perturbation_sheets
 from analysis.image.quality_charts import collapse_charts, pareto_charts
 from analysis.image.sample_sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
-from analysis.records import TrialRecord
+from analysis.parts import FailedPart, PartMaker
+from analysis.records import Skipped, TrialRecord
 
 TITLES = {
     "noise_injection": "Quality, sharpness and reconstruction against noise",
@@ -31,13 +32,17 @@ TITLES = {
 
 @dataclass(frozen=True)
 class FigureSet:
-    """What records give.
+    """The figures that a set of records gives.
 
     Attributes:
-        sheets: of each figure what could be drawn, and what is missing.
+        sheets: by figure, what could be drawn and what it lacks.
+        unreadable: pictures beside the records that could not be read, each once.
+        failed: figures that could not be drawn for another reason.
     """
 
     sheets: dict[str, Sheet]
+    unreadable: tuple[Skipped, ...] = ()
+    failed: tuple[FailedPart, ...] = ()
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -54,6 +59,7 @@ class FigureSet:
         return {name: sheet.missing for name, sheet in self.sheets.items() if sheet.missing}
 
 
+@plain_text
 def draw_figure_set(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> FigureSet:
     """Every figure that the records allow.
 
@@ -61,23 +67,31 @@ def draw_figure_set(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Figu
         frame: `to_frame` of the records.
         records: all records that the table was made of; its column `record` points into them.
     """
-    noise, learning = noise_charts(frame, records), learning_charts(frame, records)
-    sheets = {
-        "noise_injection": Sheet(
-            noise,
-            ()
-            if noise
-            else ("comparable finished trials with a classifier FD that differ in noise level",),
+    unreadable: list[Skipped] = []
+    makers: dict[str, Callable[[], Sheet]] = {
+        "noise_injection": lambda: _sheet(
+            noise_charts(frame, records),
+            "comparable finished trials with a classifier FD that differ in noise level",
         ),
-        "noise_effect": noise_curves(frame),
-        "learning_curves": Sheet(
-            learning, () if learning else ("trials that have been evaluated",)
+        "noise_effect": lambda: noise_curves(frame),
+        "learning_curves": lambda: _sheet(
+            learning_charts(frame, records), "trials that have been evaluated"
         ),
-        "collapse": collapse_charts(frame),
-        "pareto": pareto_charts(frame),
-        "figure_3_objectives": objectives_sheet(frame, records),
-        "figure_4_losses": losses_sheets(frame, records),
-        "figure_5_norms": norm_perturbation_sheets(frame, records),
-        "figure_6_colour": colour_sheets(frame, records),
+        "collapse": lambda: collapse_charts(frame),
+        "pareto": lambda: pareto_charts(frame),
+        "figure_3_objectives": lambda: objectives_sheet(frame, records, unreadable),
+        "figure_4_losses": lambda: losses_sheets(frame, records, unreadable),
+        "figure_5_norms": lambda: norm_perturbation_sheets(frame, records, unreadable),
+        "figure_6_colour": lambda: colour_sheets(frame, records, unreadable),
     }
-    return FigureSet(sheets)
+    parts = PartMaker()
+    sheets = {
+        name: parts.make(f"the figure {TITLES[name]!r}", maker, Sheet(()))
+        for name, maker in makers.items()
+    }
+    return FigureSet(sheets, tuple(dict.fromkeys(unreadable)), parts.failed)
+
+
+def _sheet(charts: tuple[Chart, ...], needed: str) -> Sheet:
+    """The charts, or what it would take to have any."""
+    return Sheet(charts, () if charts else (needed,))

@@ -14,13 +14,15 @@ from analysis.image.contrasts import teacher_regime
 from analysis.image.norm_perturbation import ClassKept, norm_ratios
 from analysis.image.pictures import pixels, read_png, with_picture
 from analysis.image.sample_sheets import Sheet
-from analysis.records import TrialRecord
+from analysis.records import Skipped, TrialRecord
 from analysis.table import REGIME, data_of
 
 PICTURE = "norms"
 
 
-def norm_perturbation_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
+def norm_perturbation_sheets(
+    frame: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> Sheet:
     """Rows are draws of z, columns the factor r on its norm; beneath, the share of the same class.
 
     One sheet a teacher, from the picture `norms` and the record's `norm_perturbation`.
@@ -30,9 +32,8 @@ def norm_perturbation_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]
     for _, rows in finished.groupby([*REGIME, "teacher"], dropna=False):
         row, name = rows.iloc[0], teacher_regime(rows.iloc[0])
         pictured = with_picture(rows, records, PICTURE)
-        content = (
-            read_png(records[pictured["record"].iloc[0]], PICTURE, []) if len(pictured) else b""
-        )
+        readable = (read_png(records[i], PICTURE, unreadable) for i in pictured["record"])
+        content = next((png for png in readable if png), b"")
         reference = records[row["record"]].record.reference.get("norm_perturbation", {})
         found = norm_ratios(reference)
         if content:

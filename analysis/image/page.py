@@ -13,8 +13,9 @@ from analysis.effects import Verdict
 from analysis.image.claims import CLAIMS, MATCHED, judge
 from analysis.image.figure_set import TITLES, draw_figure_set
 from analysis.image.pictures import CELL, NAMES, read_png
-from analysis.image.tables import TEXT, summaries
+from analysis.image.tables import TEXT, TeacherSummary, summaries
 from analysis.page import ABSENT, Embedded, data_uri, embed, significant
+from analysis.parts import PartMaker
 from analysis.records import RecordSet, Skipped, TrialRecord
 from analysis.table import data_of, ranked, ranking_of, to_frame
 
@@ -43,30 +44,38 @@ def values(found: RecordSet) -> dict[str, Any]:
     records = found.records
     frame = to_frame(found)
     order = ranked(frame)
-    drawn = draw_figure_set(frame, records)
-    verdicts = judge(frame)
-    unreadable: list[Skipped] = []
+    parts = PartMaker()
+    figures = draw_figure_set(frame, records)
+    nothing_judged: tuple[Verdict, ...] = ()
+    verdicts = parts.make("the verdicts on the claims", lambda: judge(frame), nothing_judged)
+    unreadable = list(figures.unreadable)
     filled = {str(name) for name in frame if bool(frame[name].notna().any())}
     alike = {name for name in DESCRIBING if frame[name].nunique(dropna=False) == 1}
     if len(set(frame["estimator"]) - {""}) < 2:  # objectives without one are no second kind
         alike.add("estimator")
     if not (frame["noise_level"] > 0.0).any():  # both prior scales are the same
         alike |= {name for name in filled if name.endswith(MATCHED)}
-    pictures = list(_pictures(order, records, filled - alike, unreadable))
+    no_summaries: list[TeacherSummary] = []
+    no_pictures: list[Embedded] = []
     return {
         "data": sorted({data_of(row) for _, row in frame.iterrows()}),
         "teachers": _teachers(found),
         "rows": order.to_dict("records"),
         "columns": filled - alike,
         "ranking": ranking_of(frame),
-        "summaries": summaries(frame),
+        "summaries": parts.make("the metrics of cells", lambda: summaries(frame), no_summaries),
         "key_text": TEXT,
-        "charts": [embed(chart) for chart in drawn.charts.values()],
-        "not_drawn": {TITLES[name]: missing for name, missing in drawn.missing.items()},
+        "charts": [embed(chart) for chart in figures.charts.values()],
+        "not_drawn": {TITLES[name]: missing for name, missing in figures.missing.items()},
         "verdicts": verdicts,
         "silent": _silent(verdicts),
-        "pictures": pictures,
+        "pictures": parts.make(
+            "the pictures of trials",
+            lambda: list(_pictures(order, records, filled - alike, unreadable)),
+            no_pictures,
+        ),
         "unreadable": unreadable,
+        "failed_parts": [*figures.failed, *parts.failed],
     }
 
 

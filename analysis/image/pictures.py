@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import io
 import posixpath
+import struct
+import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.image import imread
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from analysis.effects import FEWEST_SEEDS
 from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, missing_columns
 from analysis.page import ABSENT, significant
-from analysis.records import PNG_SIGNATURE, Skipped, TrialRecord, read_artefact
+from analysis.records import Skipped, TrialRecord, read_artefact, shorten
 from analysis.table import MEASURES, plural
+
+MOST_PIXELS = 50_000_000
+"""Of one picture: a sheet of samples has less than a hundredth of that."""
+
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    KeyError,
+    IndexError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises on damaged files, by where the damage is."""
+
+
+class PictureError(ValueError):
+    """A file is no picture that can be shown; the message says why."""
+
 
 CELL = ["student", "rest", "teacher", NOISE, L1, RESCALE]
 NAMES = {
@@ -27,24 +53,55 @@ NAMES = {
 
 
 def read_png(item: TrialRecord, name: str, unreadable: list[Skipped]) -> bytes:
-    """A picture of a trial; empty, and reported, if it is not one."""
+    """The content of a trial's PNG file, which is sure to decode.
+
+    Args:
+        item: the trial.
+        name: of the artefact.
+        unreadable: gets an entry if the file cannot be read or decoded.
+
+    Returns:
+        Nothing where the record names no such file, or it is unreadable.
+    """
     path = item.record.artefacts.get(name)
     if path is None:
         return b""
-    found = read_artefact(item, name)
-    if isinstance(found, bytes):
-        if found.startswith(PNG_SIGNATURE):
-            return found
-        where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
-        found = Skipped(item.sweep.name, where, "not a PNG picture")
-    unreadable.append(found)
+    content = read_artefact(item, name)
+    if isinstance(content, bytes):
+        try:
+            pixels(content)
+        except PictureError as error:
+            where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
+            content = Skipped(item.sweep.name, where, f"not a PNG picture ({error})")
+        else:
+            return content
+    unreadable.append(content)
     return b""
 
 
-def pixels(png: bytes) -> NDArray[np.float32]:
-    """A picture's values in [0, 1], (H, W) or (H, W, C)."""
-    values: NDArray[np.float32] = imread(io.BytesIO(png), format="png")
-    return values
+def pixels(content: bytes) -> NDArray[np.float32]:
+    """The values in [0, 1] of a PNG file, (H, W) if it is grey, else (H, W, 3).
+
+    Raises:
+        PictureError: not a PNG file, a damaged one, or one of more than `MOST_PIXELS`.
+    """
+    try:
+        # Pillow warns of large pictures before their size can be asked for.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=["PNG"])
+        if image.width * image.height > MOST_PIXELS:
+            raise PictureError(f"{image.width} x {image.height} pixels are more than any of ours")
+        if image.mode.startswith("I"):  # 16 bits
+            return np.asarray(image, dtype=np.float32) / 65535.0
+        grey = image.mode in ("1", "L", "LA")
+        return np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32) / 255.0
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise PictureError("no PNG file at all") from error
+    except (*DECODING_ERRORS, Image.DecompressionBombError) as error:
+        raise PictureError(shorten(str(error) or type(error).__name__, 100)) from error
 
 
 def with_picture(rows: pd.DataFrame, records: Sequence[TrialRecord], name: str) -> pd.DataFrame:

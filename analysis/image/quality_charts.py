@@ -18,6 +18,7 @@ from analysis.charts import (
     figure_png,
     finish_axis,
     legend,
+    log_ticks,
 )
 from analysis.image.contrasts import (
     FD,
@@ -191,6 +192,7 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
     )
     if cells[FD].max() > 8.0 * cells[FD].min() > 0.0:
         axis.set_xscale("log")
+        log_ticks(axis.xaxis)
     kinds = [kind for kind in NAMES if kind in set(cells["objective"])]
     handles = [
         Line2D([], [], color=COLOURS[k], marker="o", linestyle="none", ms=5.5, label=NAMES[k])

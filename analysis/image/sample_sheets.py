@@ -1,4 +1,8 @@
-"""The paper's Figures 3, 4 and 6: sheets of samples, lettered, from the pictures beside records."""
+"""The paper's Figures 3, 4 and 6: lettered sheets of samples, from the pictures beside records.
+
+Each function takes the table (`to_frame`), all records that it was made of, and a list that gets
+an entry for every picture that cannot be read; a picture that is absent is an empty panel.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,9 @@ class _Panel:
     content: bytes
 
 
-def objectives_sheet(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
+def objectives_sheet(
+    frame: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> Sheet:
     """Figure 3: a row a grey data set; teacher and a student of each objective, without noise.
 
     Of several regimes of a data set the one with the most objectives is shown, then the largest
@@ -60,7 +66,7 @@ def objectives_sheet(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> She
         if rows["objective"].nunique() < 2:
             missing.append(f"{name}: students of at least two objectives in one sweep")
             continue
-        panels = _row_of_objectives(rows, records)
+        panels = _row_of_objectives(rows, records, unreadable)
         lines.append((data_of(rows.iloc[0]), panels))
         absent = [panel.title for panel in panels if not panel.content]
         missing += [f"{name}: {' and '.join(absent)}"] if absent else []
@@ -77,18 +83,22 @@ def objectives_sheet(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> She
     return Sheet((Chart("Objectives (Figure 3)", _draw(lines), caption),), tuple(missing))
 
 
-def _row_of_objectives(rows: pd.DataFrame, records: Sequence[TrialRecord]) -> list[_Panel]:
+def _row_of_objectives(
+    rows: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> list[_Panel]:
     kinds = rows.groupby("student")["objective"].nunique()
     student = kinds.idxmax()
-    panels = [_teacher(rows, records)]
+    panels = [_teacher(rows, records, unreadable)]
     for kind, name in NAMES.items():
         own = rows[rows["objective"] == kind]
         alike = own[own["student"] == student]
-        panels.append(_student(alike if len(alike) else own, records, name))
+        panels.append(_student(alike if len(alike) else own, records, name, unreadable))
     return panels
 
 
-def losses_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
+def losses_sheets(
+    frame: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> Sheet:
     """Figure 4: l2 and l1 without noise; l2, l1 and their mix with it; one sheet a regime."""
     asked = with_picture(frame, records, "samples")
     asked = asked[asked["objective"] == "x_reconstruction"]
@@ -112,6 +122,7 @@ def losses_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
                 rows[(rows[NOISE] == noise) & (rows[L1] == weight)],
                 records,
                 f"{loss}, noise {noise:.3g}" if noise else loss,
+                unreadable,
             )
             for noise, weight, loss in wanted
         ]
@@ -129,14 +140,19 @@ def losses_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
     return Sheet(tuple(charts), tuple(missing))
 
 
-def colour_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
+def colour_sheets(
+    frame: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> Sheet:
     """Figure 6: teacher left, student of x-reconstruction with noise right; colour data alone."""
     asked = with_picture(frame, records, "samples")
     asked = asked[(asked["objective"] == "x_reconstruction") & asked["dataset"].isin(COLOUR)]
     charts = []
     for _, rows in asked[asked[NOISE] > 0.0].groupby([*REGIME, "teacher"], dropna=False):
         name = data_of(rows.iloc[0])
-        panels = [_teacher(rows, records), _student(rows, records, "x-reconstruction, noise")]
+        panels = [
+            _teacher(rows, records, unreadable),
+            _student(rows, records, "x-reconstruction, noise", unreadable),
+        ]
         lines = [(name, panels)]
         caption = (
             f"Teacher and student on colour images. {_listed(lines)} {CHOSEN}; prior scale 1. "
@@ -149,9 +165,11 @@ def colour_sheets(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Sheet:
     return Sheet((), (f"students of x-reconstruction with noise on {data}, with their pictures",))
 
 
-def _teacher(rows: pd.DataFrame, records: Sequence[TrialRecord]) -> _Panel:
+def _teacher(
+    rows: pd.DataFrame, records: Sequence[TrialRecord], unreadable: list[Skipped]
+) -> _Panel:
     for index in rows["record"]:
-        content = _read(records[index], "teacher")
+        content = read_png(records[index], "teacher", unreadable)
         if content:
             row = rows[rows["record"] == index].iloc[0]
             fd = significant(row.get("reference.teacher_test.classifier_fd"))
@@ -162,19 +180,15 @@ def _teacher(rows: pd.DataFrame, records: Sequence[TrialRecord]) -> _Panel:
     return _Panel("teacher", "", b"")
 
 
-def _student(rows: pd.DataFrame, records: Sequence[TrialRecord], title: str) -> _Panel:
+def _student(
+    rows: pd.DataFrame, records: Sequence[TrialRecord], title: str, unreadable: list[Skipped]
+) -> _Panel:
     row = shown_trial(rows)
     if row is None:
         return _Panel(title, "", b"")
-    content = _read(records[row["record"]], "samples")
+    content = read_png(records[row["record"]], "samples", unreadable)
     fd = significant(row.get("test.classifier_fd"))
     return _Panel(f"{title}{'' if fd == ABSENT else f', FD {fd}'}", shown_words(row, rows), content)
-
-
-def _read(item: TrialRecord, name: str) -> bytes:
-    # What cannot be read is an empty panel here; the page lists damaged files.
-    unreadable: list[Skipped] = []
-    return read_png(item, name, unreadable)
 
 
 def _draw(lines: Sequence[tuple[str, Sequence[_Panel]]], side: float = 3.0) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.charts import OBJECTIVE_COLOURS
+from analysis.table import number_at, text_at
 
 NAMES = {
     "reverse_kl": "reverse KL",
@@ -77,17 +78,15 @@ class Arm:
 
 def arm_of(config: Mapping[str, Any]) -> Arm:
     """The arm of a trial's configuration."""
-    objective, power = _tree(config, "objective"), _tree(config, "power")
-    kind = str(objective.get("kind", ""))
     arm = Arm(
-        digest([objective, power]),
+        digest([_tree(config, "objective"), _tree(config, "power")]),
         "",
-        kind,
-        str(objective.get("estimator", "")),
-        _number(objective.get("l1_weight")),
-        _number(objective.get("noise_level")),
-        objective.get("rescale") is True,
-        _number(power.get("weight")),
+        text_at(config, "objective", "kind"),
+        text_at(config, "objective", "estimator"),
+        number_at(config, "objective", "l1_weight") or 0.0,
+        number_at(config, "objective", "noise_level") or 0.0,
+        _tree(config, "objective").get("rescale") is True,
+        number_at(config, "power", "weight") or 0.0,
     )
     return replace(arm, name=_name(arm))
 
@@ -130,7 +129,3 @@ def _name(arm: Arm) -> str:
 def _tree(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = config.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ from analysis.charts import (
     finish_axis,
     legend,
     plain_axis,
+    plain_text,
 )
+from analysis.parts import PartMaker
 from analysis.table import curve, plural
 from analysis.vocoder.arms import Dash
 from analysis.vocoder.crossed_random_effects import crossed_interval
@@ -44,16 +47,25 @@ MARKS: dict[str, Dash] = {
 }
 
 
-def named_charts(study: VocoderStudy) -> dict[str, list[Chart]]:
-    """Charts by name, one a regime where there is something to draw."""
+@plain_text
+def named_charts(study: VocoderStudy, parts: PartMaker) -> dict[str, list[Chart]]:
+    """Charts by name, one a regime where there is something to draw.
+
+    Args:
+        study: the sweep.
+        parts: keeps what could not be drawn.
+    """
     found: dict[str, list[Chart]] = {"vocoder_students": [], "vocoder_curves": []}
     for key, regime in study.regimes.items():
-        if any(EXCESS in cell.tables for cell in regime.cells.values()):
-            found["vocoder_students"].append(_students(regime))
         rows = study.frame[study.frame["regime"] == key]
-        chart = _curves(study, regime, rows)
-        if chart is not None:
-            found["vocoder_curves"].append(chart)
+        makers = {
+            "vocoder_students": partial(_students, regime),
+            "vocoder_curves": partial(_curves, study, regime, rows),
+        }
+        for name, make in makers.items():
+            chart = parts.make(f"the figure {name!r} of {regime.words}", make, None)
+            if chart is not None:
+                found[name].append(chart)
     return {name: charts for name, charts in found.items() if charts}
 
 
@@ -71,8 +83,10 @@ def _floor_handles(drawn: set[str]) -> list[Line2D]:
     ]
 
 
-def _students(regime: Regime) -> Chart:
+def _students(regime: Regime) -> Chart | None:
     cells = [cell for cell in regime.cells.values() if EXCESS in cell.tables]
+    if not cells:
+        return None
     figure = blank_figure(13.0, 0.42 * len(cells) + 1.7)
     axes = figure.subplots(1, len(PANELS), sharey=True)
     drawn: set[str] = set()

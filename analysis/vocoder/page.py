@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from analysis.charts import Chart
-from analysis.page import embed
+import pandas as pd
+
+from analysis.charts import numbered_files
+from analysis.page import ExportedFiles, embed
+from analysis.parts import PartMaker
 from analysis.records import RecordSet
 from analysis.vocoder.calibration import SOUNDS, calibrate_measures
 from analysis.vocoder.charts import named_charts
 from analysis.vocoder.claims import headline, judge
-from analysis.vocoder.sounds import sound_gallery, spectrogram_sheet
+from analysis.vocoder.sounds import SoundGallery, sound_gallery, spectrogram_sheet
 from analysis.vocoder.study import Regime, VocoderStudy, read_vocoder_study
 from analysis.vocoder.tables import TABLES, as_frame, costs_of, lines_of, teachers_of
 
@@ -20,23 +24,32 @@ TEMPLATE = "report_vocoder.html.j2"
 def values(found: RecordSet) -> dict[str, Any]:
     """What the page of one sweep shows."""
     study = read_vocoder_study(found)
-    heard = sound_gallery(study)
-    verdicts = judge(study)
+    parts = PartMaker()
+    nothing_heard = SoundGallery((), 0, ())
+    heard = parts.make("the sounds", lambda: sound_gallery(study), nothing_heard)
+    nothing: list[Any] = []
+    verdicts = parts.make("the verdicts on the claim", lambda: list(judge(study)), nothing)
+    regimes = (
+        parts.make(f"the tables of {regime.words}", partial(_regime, study, regime), None)
+        for regime in study.regimes.values()
+    )
+    charts = named_charts(study, parts)
     return {
         "statuses": dict(study.frame["status"].value_counts()),
         "trials": len(study.frame),
         "arms": [arm.name for arm in study.arms.values()],
-        "regimes": [_regime(study, regime) for regime in study.regimes.values()],
-        "teachers": teachers_of(study),
+        "regimes": [regime for regime in regimes if regime is not None],
+        "teachers": parts.make("the table of teachers", lambda: teachers_of(study), nothing),
         "tables": TABLES,
         "sounds": SOUNDS | {"teacher": "teacher"},
         "verdicts": verdicts,
         "headline": headline(verdicts),
         "adaptive": study.is_adaptive,
-        "charts": [embed(chart) for made in named_charts(study).values() for chart in made],
+        "charts": [embed(chart) for made in charts.values() for chart in made],
         "gallery": heard,
         "failed": study.frame[study.frame["status"] == "failed"].to_dict("records"),
         "unreadable": [*study.unreadable, *heard.unreadable],
+        "failed_parts": list(parts.failed),
     }
 
 
@@ -51,19 +64,16 @@ def _regime(study: VocoderStudy, regime: Regime) -> dict[str, Any]:
     }
 
 
-def files(found: RecordSet) -> dict[str, bytes]:
-    """File name -> content of the figures and of the table, for a README or a paper."""
+def files(found: RecordSet) -> ExportedFiles:
+    """The figures as PNG files and the table as CSV, for a README or a paper."""
+    parts = PartMaker()
     study = read_vocoder_study(found)
-    made: dict[str, list[Chart]] = named_charts(study)
-    spectrograms = spectrogram_sheet(study)
+    charts = named_charts(study, parts)
+    spectrograms = parts.make("the spectrograms", lambda: spectrogram_sheet(study), None)
     if spectrograms is not None:
-        made["vocoder_spectrograms"] = [spectrograms]
-    contents = {
-        f"{name}{'' if place == 0 else f'_{place + 1}'}.png": chart.png
-        for name, charts in made.items()
-        for place, chart in enumerate(charts)
-    }
-    table = as_frame(study)
+        charts["vocoder_spectrograms"] = [spectrograms]
+    contents = numbered_files(charts)
+    table = parts.make("the table of metrics", lambda: as_frame(study), pd.DataFrame())
     if len(table):
         contents["vocoder_metrics.csv"] = table.to_csv(index=False).encode()
-    return contents
+    return ExportedFiles(contents, (*study.unreadable, *parts.failed))

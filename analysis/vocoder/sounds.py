@@ -8,6 +8,7 @@ import math
 import posixpath
 import re
 import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,10 +19,10 @@ from matplotlib.figure import Figure
 from scipy import signal
 from scipy.io import wavfile
 
-from analysis.charts import INK, Chart, blank_figure, figure_png
+from analysis.charts import INK, Chart, blank_figure, figure_png, plain_text
 from analysis.effects import Array
 from analysis.page import data_uri
-from analysis.records import Skipped, TrialRecord, read_artefact
+from analysis.records import Skipped, TrialRecord, read_artefact, shorten
 from analysis.vocoder.study import EXCESS, FLOOR, HNR, LEVEL, MATCHED, VocoderStudy
 
 SHOWN = {
@@ -37,6 +38,19 @@ WINDOW_SECONDS = 0.032
 """Long enough to resolve the harmonics of a voice."""
 
 RANGE_DB = 70.0
+
+WAV_ERRORS = (
+    ValueError,
+    TypeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    ZeroDivisionError,
+    UnboundLocalError,  # SciPy's, of a file without a chunk of data
+    struct.error,
+)
+"""What SciPy raises on damaged files, by where the damage is."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class RegimeSounds:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class SoundGallery:
     """All there is to hear.
 
     Attributes:
@@ -111,7 +125,8 @@ class _Source:
     note: str
 
 
-def sound_gallery(study: VocoderStudy) -> Gallery:
+@plain_text
+def sound_gallery(study: VocoderStudy) -> SoundGallery:
     """Read and draw the sounds of a sweep, of each arm those of its lowest seed that has any."""
     spent, left_out = 0, 0
     unreadable: list[Skipped] = []
@@ -139,9 +154,10 @@ def sound_gallery(study: VocoderStudy) -> Gallery:
                 utterances.append(Utterance(place, tuple(clips)))
         if utterances:
             stages.append(RegimeSounds(regime.words, tuple(utterances)))
-    return Gallery(tuple(stages), left_out, tuple(unreadable))
+    return SoundGallery(tuple(stages), left_out, tuple(unreadable))
 
 
+@plain_text
 def spectrogram_sheet(study: VocoderStudy) -> Chart | None:
     """Spectrograms of the first sentence, for print: a panel a sound."""
     for key, regime in study.regimes.items():
@@ -178,10 +194,12 @@ def read_wave(item: TrialRecord, name: str) -> Wave | Skipped:
     folder = posixpath.basename(item.folder.uri)
     where = posixpath.join(item.sweep.name, folder, item.record.artefacts[name])
     try:
-        rate, samples = wavfile.read(io.BytesIO(content))
-    except (ValueError, EOFError, OSError, struct.error) as error:
-        return Skipped(item.sweep.name, where, f"not a WAV file: {error}")
-    if samples.ndim != 1 or samples.dtype != np.int16 or len(samples) < 2 or rate < 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)
+            rate, samples = wavfile.read(io.BytesIO(content))
+    except WAV_ERRORS as error:
+        return Skipped(item.sweep.name, where, f"not a WAV file: {shorten(str(error), 100)}")
+    if samples.ndim != 1 or samples.dtype != np.int16 or len(samples) < 2 or rate < 1_000:
         return Skipped(item.sweep.name, where, "not a mono WAV file of 16 bits")
     return Wave(samples.astype(np.float64) / 2.0**15, int(rate), content)
 

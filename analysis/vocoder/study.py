@@ -15,7 +15,7 @@ from safetensors.numpy import load
 
 from analysis.effects import FEWEST_SEEDS, Array
 from analysis.records import RecordSet, Skipped, TrialRecord, read_artefact
-from analysis.table import plural, to_frame
+from analysis.table import number_at, plural, text_at, to_frame
 from analysis.vocoder.arms import Arm, arm_of, digest, distinct_arms
 
 EXCESS, HNR, RECALL = "periodicity_excess", "harmonics_to_noise", "voiced_recall_acf"
@@ -260,24 +260,27 @@ def _words(row: pd.Series, config: Mapping[str, Any]) -> str:
     parts.append(
         "teacher" if math.isnan(trained) else f"teacher of {plural(int(trained), 'update')}"
     )
-    student = config.get("student")
-    tree = student if isinstance(student, dict) else {}
-    sizes = [f"{tree[name]} {name}" for name in ("flows", "layers", "channels") if name in tree]
+    sizes = [
+        f"{size} {name}"
+        for name in ("flows", "layers", "channels")
+        if (size := number_at(config, "student", name)) is not None
+    ]
     parts.append(
         f"{row['student'] or 'unknown'} student{' of ' if sizes else ''}{', '.join(sizes)}"
     )
     budget = "unknown budget" if math.isnan(row["budget"]) else f"{row['budget']:.0f} updates"
     batch = "" if math.isnan(row["batch_size"]) else f" of {row['batch_size']:.0f} windows"
-    window = config.get("window")
-    length = f" of {window} samples" if isinstance(window, int) and batch else ""
+    window = number_at(config, "window")
+    length = f" of {window} samples" if window is not None and batch else ""
     return "; ".join([*parts, f"{budget}{batch}{length}"])
 
 
 def _data(config: Mapping[str, Any]) -> Iterator[str]:
-    tree = config.get("data")
-    data = tree if isinstance(tree, dict) else {}
-    name = data.get("root") if data.get("name") == "folder" else data.get("name")
-    rate = data.get("rate")
-    yield f"{name or 'unknown data'}{f' at {rate} Hz' if isinstance(rate, int) else ''}"
-    if data.get("seconds") is not None:
-        yield f"{data['seconds']:g} s of training speech"
+    """Data set, rate and length of the training speech, as far as the configuration has them."""
+    name = text_at(config, "data", "name")
+    if name == "folder":
+        name = text_at(config, "data", "root")
+    rate, seconds = number_at(config, "data", "rate"), number_at(config, "data", "seconds")
+    yield f"{name or 'unknown data'}{'' if rate is None else f' at {rate} Hz'}"
+    if seconds is not None:
+        yield f"{seconds:g} s of training speech"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.early_values import EarlyValuesSettings, early_values, rank_correlations
+from analysis.early_values import EarlyValuesSettings, rank_correlations, read_early_values
 from analysis.records import RecordsError
 from tests.analysis.test_report import put, record
 
@@ -21,14 +21,14 @@ def test_rank_correlation_is_one_in_order_and_minus_one_reversed() -> None:
 def test_every_finished_trial_has_its_row(tmp_path: Path) -> None:
     put(tmp_path, "a", record(0, 9.0, noise=0.0))
     put(tmp_path, "a", record(1, 7.0, noise=0.5))
-    table = early_values(EarlyValuesSettings(str(tmp_path), "a"))
+    table = read_early_values(EarlyValuesSettings(str(tmp_path), "a")).table
     assert table.index.get_level_values("noise_level").tolist() == [0.0, 0.5]
 
 
 def test_a_sweep_that_is_not_there_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "a", record(0, 9.0, noise=0.0))
     with pytest.raises(RecordsError):
-        early_values(EarlyValuesSettings(str(tmp_path), "b"))
+        read_early_values(EarlyValuesSettings(str(tmp_path), "b"))
 
 
 def test_a_sweep_without_a_classifier_is_refused(tmp_path: Path) -> None:
@@ -36,4 +36,4 @@ def test_a_sweep_without_a_classifier_is_refused(tmp_path: Path) -> None:
     pixels = tuple(replace(e, metrics={"pixel_fd": 1.0}) for e in made.history)
     put(tmp_path, "a", replace(made, history=pixels))
     with pytest.raises(RecordsError, match=r"^name: 'a' .*classifier_fd; give a sweep"):
-        early_values(EarlyValuesSettings(str(tmp_path), "a"))
+        read_early_values(EarlyValuesSettings(str(tmp_path), "a"))

@@ -20,7 +20,7 @@ def test_the_figures_of_a_noise_sweep_are_files(tmp_path: Path) -> None:
     for number, (noise, fd) in enumerate([(0.0, 9.0), (0.25, 7.0), (0.5, 8.0)]):
         put(tmp_path / "results", "a", record(number, fd, noise=noise))
     settings = ExportSettings(str(tmp_path / "results"), "a", tmp_path / "out" / "images")
-    written = export(settings)
+    written = export(settings).paths
     names = {path.name for path in written}
     assert names >= {"noise_injection.png", "figure_4_losses.png", "samples.png"}
     for path in written:
@@ -32,7 +32,7 @@ def test_the_summary_is_a_table_in_two_formats(tmp_path: Path) -> None:
     for number, seed in enumerate(range(3)):
         put(tmp_path / "results", "a", record(number, 9.0 + seed, noise=0.5, seed=seed))
     settings = ExportSettings(str(tmp_path / "results"), "a", tmp_path)
-    assert {path.suffix for path in export(settings)} == {".png", ".csv", ".parquet"}
+    assert {path.suffix for path in export(settings).paths} == {".png", ".csv", ".parquet"}
     table = pd.read_csv(tmp_path / "image_metrics.csv")
     binary = pd.read_parquet(tmp_path / "image_metrics.parquet")
     assert list(table["student"]) == list(binary["student"])
@@ -52,10 +52,10 @@ def test_without_a_classifier_pixels_rank_and_caption(tmp_path: Path) -> None:
             replace(e, metrics={"pixel_fd": fd, "pixel_fd_matched": fd}) for e in seen.history
         )
         put(tmp_path / "results", "a", replace(seen, history=history))
-    written = export(ExportSettings(str(tmp_path / "results"), "a", tmp_path))
+    written = export(ExportSettings(str(tmp_path / "results"), "a", tmp_path)).paths
     assert {path.name for path in written} >= {"samples.png", "learning_curves.png"}
-    (page,) = write_reports(ReportSettings(str(tmp_path / "results")))
-    text = Path(page).read_text()
+    (report,) = write_reports(ReportSettings(str(tmp_path / "results")))
+    text = Path(report.place).read_text(encoding="utf-8")
     assert "Ranked by pixel FD" in text
     assert "test pixel FD 7" in text
 

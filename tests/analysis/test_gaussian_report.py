@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from analysis.export import ExportSettings, export
 from analysis.gaussian.figures import named_charts
 from analysis.gaussian.study import read_gaussian_study
+from analysis.parts import PartMaker
 from analysis.records import load_records
 from raydistill.theory.propositions import outward_probability
 from tests.analysis.gaussian_records import config, run, study_of, trial
@@ -76,7 +77,7 @@ def test_the_teachers_are_those_of_the_theory(trained: Path) -> None:
 def test_every_figure_is_a_file(tmp_path: Path) -> None:
     for index, (matrix, t) in enumerate((("standard", 2), ("standard", 3), ("scaled", 3))):
         run(tmp_path, "t", index, dimension=t, teacher={"matrix": matrix})
-    written = export(ExportSettings(str(tmp_path), "t", tmp_path / "figures"))
+    written = export(ExportSettings(str(tmp_path), "t", tmp_path / "figures")).paths
     names = {path.stem for path in written}
     wanted = {"force", "likelihoods", "likelihoods_2", "dimensions", "training", "early_signal"}
     assert names == {*wanted, "training_2", "conditions"}
@@ -132,7 +133,9 @@ def test_a_sweep_in_which_nothing_has_finished_has_a_page(tmp_path: Path) -> Non
 
 def test_one_seed_one_dimension_and_no_arrays_can_be_drawn() -> None:
     study = study_of(trial(0, config("reverse_kl", 4, replicas=1)))
-    found = named_charts(study)
+    parts = PartMaker()
+    found = named_charts(study, parts)
+    assert not parts.failed
     assert "force" in found
     assert "dimensions" not in found
     assert len(study.unreadable) == 1
@@ -146,6 +149,8 @@ def test_many_arms_and_rates_can_be_drawn() -> None:
         for rate in (0.001, 0.005, 0.1)
     ]
     study = study_of(*(trial(i, cell) for i, cell in enumerate(cells)))
-    found = named_charts(study)
+    parts = PartMaker()
+    found = named_charts(study, parts)
+    assert not parts.failed
     assert {"arms", "rates", "training"} <= set(found)
     assert "Of 12 arms the 2 nearest" in found["training"][0].caption

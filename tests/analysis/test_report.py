@@ -144,9 +144,9 @@ class Reader(HTMLParser):
 
 
 def page_of(storage: Path, name: str) -> Node:
-    (path,) = write_reports(ReportSettings(str(storage), name=name))
-    assert Path(path) == storage / name / "report.html"
-    return Reader(Path(path).read_text()).root
+    (report,) = write_reports(ReportSettings(str(storage), name=name))
+    assert Path(report.place) == storage / name / "report.html"
+    return Reader(Path(report.place).read_text(encoding="utf-8")).root
 
 
 def test_the_page_of_a_noise_sweep(tmp_path: Path) -> None:
@@ -283,11 +283,13 @@ def test_pictures_do_not_lead_out_of_the_trial(tmp_path: Path) -> None:
 def test_every_sweep_has_a_page_and_the_latest_can_be_asked_for(tmp_path: Path) -> None:
     put(tmp_path, "a", record(0, 9.0, noise=0.0))
     put(tmp_path, "b", record(0, 9.0, noise=0.0))
-    assert [Path(p).parent.name for p in write_reports(ReportSettings(str(tmp_path)))] == ["a", "b"]
+    reports = list(write_reports(ReportSettings(str(tmp_path))))
+    assert [Path(one.place).parent.name for one in reports] == ["a", "b"]
+    assert not any(one.problems for one in reports)
     os.utime(tmp_path / "a" / "trial_00000" / "record.json", (2e9, 2e9))
     for location in (str(tmp_path), f"file://{tmp_path}"):
-        (path,) = write_reports(ReportSettings(location, latest=True))
-        assert path == f"{tmp_path}/a/report.html"
+        (report,) = write_reports(ReportSettings(location, latest=True))
+        assert report.place == f"{tmp_path}/a/report.html"
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

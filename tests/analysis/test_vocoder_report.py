@@ -20,7 +20,7 @@ from analysis.export import ExportSettings, export
 from analysis.report import ReportSettings, write_reports
 from analysis.vocoder.arms import arm_of, distinct_arms
 from analysis.vocoder.claims import judge
-from analysis.vocoder.sounds import Gallery, Wave, sound_gallery, spectrogram
+from analysis.vocoder.sounds import SoundGallery, Wave, sound_gallery, spectrogram
 from analysis.vocoder.tables import costs_of, lines_of
 from tests.analysis.vocoder_records import (
     DEFAULT,
@@ -63,11 +63,11 @@ class Page(HTMLParser):
 
 
 def page_of(storage: Path) -> Page:
-    (place,) = write_reports(ReportSettings(str(storage)))
-    return Page(Path(place).read_text())
+    (report,) = write_reports(ReportSettings(str(storage)))
+    return Page(Path(report.place).read_text(encoding="utf-8"))
 
 
-def clips_of(heard: Gallery) -> int:
+def clips_of(heard: SoundGallery) -> int:
     return sum(len(u.clips) for stage in heard.stages for u in stage.utterances)
 
 
@@ -180,7 +180,7 @@ def test_tables_hold_means_over_seeds_and_what_trials_cost(tmp_path: Path) -> No
 
 def test_export_writes_figures_and_every_metric(tmp_path: Path) -> None:
     put(tmp_path, over_seeds(*DEFAULT))
-    written = export(ExportSettings(str(tmp_path), "vocoder", tmp_path / "out"))
+    written = export(ExportSettings(str(tmp_path), "vocoder", tmp_path / "out")).paths
     assert {path.name for path in written} == {
         "vocoder_students.png",
         "vocoder_curves.png",
