@@ -1,4 +1,4 @@
-"""`python -m raydistill`: one trial from its file, or one line that says why not."""
+"""`raydistill run`: one trial from its file, or one line that says why not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raydistill.__main__ import RunSettings, main
+from raydistill.cli import main
+from raydistill.console import ExitStatus
 from raydistill.store.assets import Store
 from tests.helpers import merge
 
@@ -16,6 +17,10 @@ from tests.helpers import merge
 def root_of(store: Store) -> str:
     assert store.storage.local_path is not None
     return str(store.storage.local_path.parent)
+
+
+def run(config: Path, storage_path: str, *options: str) -> int:
+    return main(["run", str(config), "--storage-path", storage_path, *options])
 
 
 def written(values: Any, folder: Path) -> Path:
@@ -30,7 +35,7 @@ def test_trial_runs_and_says_its_metrics(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    main(RunSettings(written(smoke_values, tmp_path), root_of(store), "main"))
+    assert run(written(smoke_values, tmp_path), root_of(store), "--name", "main") == ExitStatus.OK
     said = capsys.readouterr()
     assert said.err == ""
     assert "12/12 updates" in said.out
@@ -54,31 +59,34 @@ def test_refusal_is_one_line_and_status_2(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(RunSettings(written(content, tmp_path), root_of(store), "refused"))
-    assert caught.value.code == 2
+    status = run(written(content, tmp_path), root_of(store), "--name", "refused")
+    assert status == ExitStatus.REFUSED
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
     assert line.startswith(named)
 
 
-def test_absent_file_and_unwritable_path_are_refused(
+def test_what_cannot_be_read_written_or_computed_on_is_refused(
     smoke_values: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(smoke_values, tmp_path)
-    for settings, named in (
-        (RunSettings(tmp_path / "absent.json", str(tmp_path)), "config: no file"),
-        (RunSettings(path, str(path / "below")), "storage_path: "),
+    binary = tmp_path / "binary.json"
+    binary.write_bytes(b"\xff\xfe")
+    for config, storage_path, device, named in (
+        (tmp_path / "absent.json", str(tmp_path), "cpu", "config: no file"),
+        (tmp_path, str(tmp_path), "cpu", "config: "),
+        (binary, str(tmp_path), "cpu", "config: "),
+        (path, str(path / "below"), "cpu", "storage_path: "),
+        (path, str(tmp_path), "abacus", "device: 'abacus'"),
+        (path, str(tmp_path), "cuda:99", "device: 'cuda:99'"),
     ):
-        with pytest.raises(SystemExit) as caught:
-            main(settings)
-        assert caught.value.code == 2
+        assert run(config, storage_path, "--device", device) == ExitStatus.REFUSED
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(named)
 
 
-def test_failed_trial_is_status_1(
+def test_a_failed_trial_has_a_status_of_its_own(
     smoke_values: dict[str, Any],
     store: Store,
     tmp_path: Path,
@@ -86,7 +94,5 @@ def test_failed_trial_is_status_1(
 ) -> None:
     diverging = {"learning_rate": 1e6, "warmup": 0, "decay": "constant"}
     path = written(merge(smoke_values, {"optimiser": diverging}), tmp_path)
-    with pytest.raises(SystemExit) as caught:
-        main(RunSettings(path, root_of(store), "failing"))
-    assert caught.value.code == 1
+    assert run(path, root_of(store), "--name", "failing") == ExitStatus.ALL_FAILED
     assert capsys.readouterr().err.startswith("failed: ")
