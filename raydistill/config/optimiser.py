@@ -10,12 +10,25 @@ from raydistill.config.base import FrozenConfig
 
 
 class OptimiserConfig(FrozenConfig):
-    """Adam with warm-up, decay and gradient clipping.
+    """Adam (Kingma and Ba, arXiv:1412.6980) with warm-up, decay and gradient clipping.
 
     Attributes:
-        decay: shape of the learning rate after warm-up; `exponential` multiplies it by
-            `decay_rate` every `decay_every` updates (the paper: 0.95 an epoch).
-        clip: bound of the gradient's norm; None leaves it as it is.
+        learning_rate: after warm-up, before decay.
+        warmup: updates over which the learning rate rises linearly from 0.
+        decay: `cosine` falls to 0 at the end of the budget, `constant` stays, and `exponential`
+            multiplies by `decay_rate` every `decay_every` updates (the paper: 0.95 an epoch).
+        decay_rate, decay_every: of the exponential decay.
+        beta1, beta2: decay of Adam's averages of the gradient and of its square.
+        clip: bound of the gradient's norm; None for no clipping.
+
+    Example:
+        >>> from raydistill.config.optimiser import OptimiserConfig
+        >>> OptimiserConfig(learning_rate=1e-3).decay
+        'cosine'
+        >>> OptimiserConfig(learning_rate=0.0)
+        Traceback (most recent call last):
+        ...
+        pydantic_core._pydantic_core.ValidationError: 1 validation error for OptimiserConfig...
     """
 
     learning_rate: float = Field(default=2e-3, gt=0.0, le=1e30)
@@ -29,12 +42,18 @@ class OptimiserConfig(FrozenConfig):
 
 
 class BudgetConfig(FrozenConfig):
-    """How long to train; always in updates, so that a record does not depend on the clock.
+    """How long to train, in updates and not in seconds, so that a record is reproducible.
 
     Attributes:
-        batch_size: examples of one update over all workers together.
+        updates: steps of the optimiser.
+        batch_size: examples in one update, over all workers together.
         evaluate_every: updates between evaluations on the validation split.
         checkpoint_every: updates between checkpoints.
+
+    Example:
+        >>> from raydistill.config.optimiser import BudgetConfig
+        >>> BudgetConfig(updates=100)
+        BudgetConfig(updates=100, batch_size=64, evaluate_every=400, checkpoint_every=100)
     """
 
     updates: int = Field(default=1600, ge=1)

@@ -1,4 +1,4 @@
-"""Shapes of one example, checked where a model needs a certain kind."""
+"""Checks of shapes: what a model accepts, and what its conditioning must look like."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from torch import Tensor
 
 
 def image_shape(field: str, event_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """An event shape as (C, H, W).
+    """Return an event shape as (channels, height, width).
+
+    Args:
+        field: the configuration's field that an error message names.
+        event_shape: shape of one example.
 
     Raises:
-        ValueError: it is no image; the message names the field.
+        ValueError: it is not the shape of an image.
     """
     if len(event_shape) != 3:
         raise ValueError(
@@ -21,10 +25,14 @@ def image_shape(field: str, event_shape: tuple[int, ...]) -> tuple[int, int, int
 
 
 def vector_length(field: str, event_shape: tuple[int, ...]) -> int:
-    """An event shape as the length T of a vector.
+    """Return the length T of an event shape (T,).
+
+    Args:
+        field: the configuration's field that an error message names.
+        event_shape: shape of one example.
 
     Raises:
-        ValueError: it is no vector; the message names the field.
+        ValueError: it is not the shape of a vector.
     """
     if len(event_shape) != 1:
         raise ValueError(
@@ -35,10 +43,15 @@ def vector_length(field: str, event_shape: tuple[int, ...]) -> int:
 
 
 def sequence_length(field: str, event_shape: tuple[int, ...], hop: int) -> int:
-    """The number of samples of an event shape (N,), a multiple of `hop`.
+    """Return the number of samples N of an event shape (N,).
+
+    Args:
+        field: the configuration's field that an error message names.
+        event_shape: shape of one example.
+        hop: samples in a frame of conditioning.
 
     Raises:
-        ValueError: it is no sequence, or no whole number of frames; the message names the field.
+        ValueError: it is not the shape of a sequence, or N is not a multiple of `hop`.
     """
     if len(event_shape) != 1:
         raise ValueError(
@@ -54,10 +67,17 @@ def sequence_length(field: str, event_shape: tuple[int, ...], hop: int) -> int:
 
 
 def mean_conditioning(x: Tensor, hop: int, features: int) -> Tensor:
-    """The mean of standardised features, for x (B, N): (B, N / hop, features) of zeros.
+    """The conditioning of a model that is called without one: zeros (B, N / hop, features).
+
+    Features are standardised, so that zero is their mean.
+
+    Args:
+        x: sequences, (B, N).
+        hop: samples in a frame.
+        features: how many numbers condition one frame.
 
     Raises:
-        ValueError: N is no multiple of `hop`.
+        ValueError: N is not a multiple of `hop`.
     """
     frames, rest = divmod(x.shape[1], hop)
     if rest:
@@ -68,7 +88,7 @@ def mean_conditioning(x: Tensor, hop: int, features: int) -> Tensor:
 
 
 def check_conditioning(conditioning: Tensor, features: int) -> None:
-    """Raise ValueError unless it has the shape (B, F, features)."""
+    """Raise ValueError unless conditioning has the shape (B, frames, features)."""
     if conditioning.dim() != 3 or conditioning.shape[2] != features:
         raise ValueError(
             f"conditioning: shape {tuple(conditioning.shape)} does not fit; expected (batch, "

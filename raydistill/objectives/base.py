@@ -64,6 +64,13 @@ class ObjectiveOutput:
         terms: scalars to report by name, detached.
         x_student: S(z), (B, *event_shape).
         z: what the student was given, (B, *event_shape).
+
+    Example:
+        >>> import torch
+        >>> from raydistill.objectives import ObjectiveOutput
+        >>> z = torch.ones(5, 2)
+        >>> ObjectiveOutput(loss=torch.tensor(0.25), x_student=2.0 * z, z=z).terms
+        {}
     """
 
     loss: Tensor

@@ -1,7 +1,8 @@
-"""Which teachers and students exist: one line a kind, or a class of the user's own by its path.
+"""The registry of teachers and students: from a `kind` to the class of its configuration.
 
-A kind is a name from the tables below or `package.module:ConfigClass`. A configuration class says
-how to check itself against the data and how to build its model; nothing else needs to know it.
+A kind is a name from the tables below, or `package.module:ConfigClass` for a model of your own. A
+configuration class knows how to check itself against the data and how to build its model; nothing
+else needs to know the model.
 """
 
 from __future__ import annotations
@@ -18,30 +19,47 @@ TEACHERS = {
     "gaussian": "raydistill.teachers.gaussian:GaussianTeacherConfig",
     "samplernn": "raydistill.teachers.samplernn:SampleRNNConfig",
 }
+"""Kind of a teacher -> module and class of its configuration."""
+
 STUDENTS = {
     "resnet": "raydistill.students.resnet:ResNetConfig",
     "pixelcnn_flow": "raydistill.students.pixelcnn_flow:PixelCNNFlowConfig",
     "linear": "raydistill.students.linear:LinearStudentConfig",
     "wavenet_flow": "raydistill.students.wavenet_flow:WaveNetFlowConfig",
 }
+"""Kind of a student -> module and class of its configuration."""
 
 Config = TypeVar("Config", TeacherConfig, StudentConfig)
 
 
 def resolve_teacher(value: Any) -> TeacherConfig:
-    """A teacher's configuration from its dictionary with a `kind`, or itself.
+    """The configuration of a teacher from a dictionary with a `kind`, or from the kind alone.
+
+    A configuration is returned as it is.
 
     Raises:
-        ValueError: unknown kind.
+        ValueError: the kind is unknown, or a field is wrong.
+
+    Example:
+        >>> from raydistill.tasks.models import resolve_teacher
+        >>> type(resolve_teacher({"kind": "pixelcnn", "channels": 8})).__name__
+        'PixelCNNConfig'
     """
     return _resolve("teacher.model", value, TEACHERS, TeacherConfig)  # type: ignore[type-abstract]
 
 
 def resolve_student(value: Any) -> StudentConfig:
-    """A student's configuration from its dictionary with a `kind`, or itself.
+    """The configuration of a student from a dictionary with a `kind`, or from the kind alone.
+
+    A configuration is returned as it is.
 
     Raises:
-        ValueError: unknown kind.
+        ValueError: the kind is unknown, or a field is wrong.
+
+    Example:
+        >>> from raydistill.tasks.models import resolve_student
+        >>> resolve_student("resnet")
+        ResNetConfig(kind='resnet', channels=64, blocks=4, patch=2)
     """
     return _resolve("student", value, STUDENTS, StudentConfig)  # type: ignore[type-abstract]
 
@@ -52,14 +70,18 @@ def _resolve(field: str, value: Any, table: dict[str, str], base: type[Config]) 
     kind = value.get("kind") if isinstance(value, dict) else value
     path = table.get(str(kind), str(kind))
     module_name, _, class_name = path.partition(":")
-    found, reason = None, ""
+    config_class, reason = None, ""
     try:
-        found = getattr(importlib.import_module(module_name), class_name) if class_name else None
+        config_class = (
+            getattr(importlib.import_module(module_name), class_name) if class_name else None
+        )
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         reason = f" ({error})"
-    if not (isinstance(found, type) and issubclass(found, base)) or inspect.isabstract(found):
+    if not (
+        isinstance(config_class, type) and issubclass(config_class, base)
+    ) or inspect.isabstract(config_class):
         raise ValueError(
             f"{field}.kind: {kind!r} is unknown{reason}; choose one of {', '.join(table)}, or give "
             f"module:Class of a {base.__name__} of your own"
         )
-    return found.model_validate(value if isinstance(value, dict) else {"kind": kind})
+    return config_class.model_validate(value if isinstance(value, dict) else {"kind": kind})

@@ -1,4 +1,7 @@
-"""Three sizes of every task: same code, other numbers."""
+"""Three sizes of every task, as base trials that a sweep varies: the same code, other numbers.
+
+`smoke` takes seconds, `small` minutes on a laptop, `paper` has the paper's settings.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ Preset = Literal["smoke", "small", "paper"]
 Values = dict[str, Any]
 
 BOUNDED = {"kind": "gaussian", "max_log_scale": 1.0}
-"""Without a bound on its scale a colour teacher of this size now and then feeds its own far-off
-values back until they overflow; docs/teachers.md has the measurement, and what the bound costs."""
+"""The conditional of small colour teachers. Without an upper bound of its scale, such a teacher now
+and then samples an unlikely value, answers it with a larger one, and so on until it overflows;
+docs/teachers.md has the measurement, and what the bound costs."""
 
 
 def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
@@ -31,6 +35,12 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
 
     Raises:
         ConfigError: the data set is unknown.
+
+    Example:
+        >>> from raydistill.tasks.presets import image_preset
+        >>> trial = image_preset("smoke", None)
+        >>> trial.data.name, trial.event_shape, trial.student.kind
+        ('digits', (1, 8, 8), 'resnet')
     """
     builders = {"smoke": _smoke, "small": _small, "paper": _paper}
     values = builders[preset](dataset)
@@ -46,9 +56,19 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
 
 
 def flow_like_teacher(trial: ImageTrial) -> Values:
-    """Dotted fields that make the student a flow of the teacher's architecture and size.
+    """Fields of a trial that make its student a flow of the teacher's architecture and size.
 
-    Section 4.1.2's student; of a teacher that is no PixelCNN++, one of the default size.
+    This is the student of section 4.1.2. If the teacher is not a PixelCNN++, the flow has the
+    default size.
+
+    Returns:
+        Values by dotted field, as sweeps set them.
+
+    Example:
+        >>> from raydistill.tasks.presets import flow_like_teacher, image_preset
+        >>> fields = flow_like_teacher(image_preset("smoke", None))
+        >>> fields["student.kind"], fields["student.channels"]
+        ('pixelcnn_flow', 8)
     """
     fields: Values = {"student.kind": "pixelcnn_flow"}
     model = trial.teacher.model
@@ -67,6 +87,12 @@ def gaussian_preset(preset: Preset, dataset: str | None) -> GaussianTrial:
 
     Raises:
         ConfigError: a data set is named.
+
+    Example:
+        >>> from raydistill.tasks.presets import gaussian_preset
+        >>> trial = gaussian_preset("smoke", None)
+        >>> trial.event_shape, trial.student.kind
+        ((4,), 'linear')
     """
     if dataset is not None:
         raise ConfigError(
@@ -96,6 +122,12 @@ def vocoder_preset(preset: Preset, dataset: str | None) -> VocoderTrial:
 
     Raises:
         ConfigError: the data set is unknown.
+
+    Example:
+        >>> from raydistill.tasks.presets import vocoder_preset
+        >>> trial = vocoder_preset("smoke", None)
+        >>> trial.teacher.model.kind, trial.student.kind
+        ('samplernn', 'wavenet_flow')
     """
     data: Values = {}
     if dataset is not None:

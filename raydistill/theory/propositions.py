@@ -1,7 +1,11 @@
-"""Propositions 1 and 2 as numbers: when a reverse-KL gradient points outward, and related laws.
+"""Propositions 1 and 2 of the paper as numbers, and the laws of random matrices behind them.
 
-Eigenvalues are those of a Gaussian teacher's covariance, d_i^2 in the paper; the student is
-N(0, I).
+Proposition 1 asks how often the gradient of reverse KL pushes a student's sample away from the
+origin. The student is N(0, I), the teacher a Gaussian; `eigenvalues` are those of the teacher's
+covariance, d_i^2 in the paper.
+
+Reference:
+    "Probability Distillation: A Caveat and Alternatives", UAI 2019, sections 3 and 4.
 """
 
 from __future__ import annotations
@@ -19,25 +23,38 @@ Array = NDArray[np.float64]
 Value = TypeVar("Value")
 
 STEP = 0.05
-"""Of the trapezoid rule in log u; its error falls like exp(-pi^2 / STEP)."""
+"""Step of the trapezoid rule in log u; its error falls like exp(-pi^2 / STEP)."""
 
 TAIL = 1e-17
-"""What the integral may lose at either end."""
+"""How much of the integral may be cut off at either end."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A Monte Carlo estimate and its standard error."""
+    """A Monte Carlo estimate.
+
+    Attributes:
+        value: the mean over draws.
+        standard_error: its standard error.
+    """
 
     value: float
     standard_error: float
 
 
 def radial_weights(eigenvalues: ArrayLike) -> Array:
-    """c_i = 1 - 1/d_i^2 of Proposition 1, of the shape (T,) of the eigenvalues.
+    """The weights c_i = 1 - 1/d_i^2 of Proposition 1, (T,).
+
+    Args:
+        eigenvalues: d_i^2 of the teacher's covariance, (T,).
 
     Raises:
         ValueError: an eigenvalue is not positive and finite, or there is none.
+
+    Example:
+        >>> from raydistill.theory.propositions import radial_weights
+        >>> radial_weights([0.5, 1.0, 2.0]).tolist()
+        [-1.0, 0.0, 0.5]
     """
     values = np.asarray(eigenvalues, dtype=np.float64).ravel()
     if values.size == 0:
@@ -53,18 +70,29 @@ def radial_weights(eigenvalues: ArrayLike) -> Array:
 
 
 def outward_probability(eigenvalues: ArrayLike) -> float:
-    """P(sum_i c_i x_i^2 > 0), x ~ N(0, I), exactly: the probability of Proposition 1.
+    """The probability of Proposition 1, P(sum_i c_i x_i^2 > 0) for x ~ N(0, I), exactly.
 
-    The path derivative at a student's sample points away from the origin along x just when that sum
-    is positive. Its distribution function at 0 is an integral over the characteristic function
-    (Imhof, 1961); in log u the integrand is analytic in a strip and decays at both ends, where the
-    trapezoid rule converges geometrically: to about 1e-13, absolutely.
+    When that sum is positive, and only then, the path derivative at a student's sample x points
+    away from the origin. By Imhof's inversion of the characteristic function (Biometrika, 1961),
+
+        P = 1/2 + 1/pi integral_0^inf sin(theta(u)) / (u rho(u)) du,
+        theta(u) = 1/2 sum_i arctan(c_i u),   rho(u) = prod_i (1 + c_i^2 u^2)^(1/4).
+
+    In log u the integrand is analytic in a strip and decays at both ends, so that the trapezoid
+    rule converges geometrically: the absolute error is about 1e-13.
 
     Args:
-        eigenvalues: of the teacher's covariance, (T,).
+        eigenvalues: d_i^2 of the teacher's covariance, (T,).
 
     Raises:
         ValueError: an eigenvalue is not positive and finite.
+
+    Example:
+        >>> from raydistill.theory.propositions import outward_probability
+        >>> outward_probability([2.0, 3.0])  # the teacher is wider in every direction
+        1.0
+        >>> round(outward_probability([2.0, 2.0 / 3.0]), 6)  # c = (1/2, -1/2)
+        0.5
     """
     weights = radial_weights(eigenvalues)
     weights = weights[weights != 0.0]
@@ -79,7 +107,7 @@ def outward_probability(eigenvalues: ArrayLike) -> float:
     grid = np.arange(low, high + STEP, STEP)
     angle, log_decay = np.zeros_like(grid), np.zeros_like(grid)
     scale = np.exp(grid)
-    for weight in weights:  # one dimension at a time: T x grid would not fit for a large T
+    for weight in weights:  # one dimension at a time: a T x grid array may not fit into memory
         angle += np.arctan(weight * scale)
         log_decay += np.log1p((weight * scale) ** 2)
     integrand = np.sin(0.5 * angle) * np.exp(-0.25 * log_decay)
@@ -87,7 +115,7 @@ def outward_probability(eigenvalues: ArrayLike) -> float:
 
 
 def _where_decayed(magnitudes: Array) -> float:
-    """The log u beyond which prod (1 + c_i^2 u^2)^(1/4) exceeds 1/TAIL; found by bisection."""
+    """The log u beyond which rho(u) = prod_i (1 + c_i^2 u^2)^(1/4) exceeds 1/TAIL, by bisection."""
 
     def log_decay(position: float) -> float:
         return float(0.25 * np.log1p((magnitudes * math.exp(position)) ** 2).sum())
@@ -102,12 +130,19 @@ def _where_decayed(magnitudes: Array) -> float:
 
 
 def outward_fraction(eigenvalues: ArrayLike, samples: int, seed: int = 0) -> Estimate:
-    """The same probability by Monte Carlo, with its standard error.
+    """The probability of Proposition 1 by Monte Carlo.
 
     Args:
-        eigenvalues: of the teacher's covariance, (T,).
-        samples: draws of x.
-        seed: of the draws.
+        eigenvalues: d_i^2 of the teacher's covariance, (T,).
+        samples: how many x to draw.
+        seed: seed of the draws.
+
+    Example:
+        >>> from raydistill.theory.propositions import outward_fraction, outward_probability
+        >>> estimate = outward_fraction([0.5, 4.0], samples=10_000)
+        >>> exact = outward_probability([0.5, 4.0])
+        >>> abs(estimate.value - exact) < 4 * estimate.standard_error
+        True
     """
     weights = radial_weights(eigenvalues)
     random, outward, left = np.random.default_rng(seed), 0, samples
@@ -121,12 +156,22 @@ def outward_fraction(eigenvalues: ArrayLike, samples: int, seed: int = 0) -> Est
 
 
 def marchenko_pastur_density(x: ArrayLike, ratio: float = 1.0) -> Array:
-    """Limiting density of the eigenvalues of R R^T / n, R with N(0, 1) entries, T x n, T/n = ratio.
+    """The Marchenko-Pastur density: eigenvalues of R R^T / n for large R with N(0, 1) entries.
 
-    Marchenko and Pastur (1967). For ratio above 1 the point mass 1 - 1/ratio at 0 is left out.
+        p(x) = sqrt((b - x) (x - a)) / (2 pi ratio x) on [a, b],  a, b = (1 -+ sqrt(ratio))^2
+
+    Args:
+        x: where, of any shape.
+        ratio: T / n for R of shape T x n. Above 1 there is a further point mass 1 - 1/ratio at 0,
+            which is left out.
 
     Raises:
         ValueError: the ratio is not positive.
+
+    Example:
+        >>> from raydistill.theory.propositions import marchenko_pastur_density
+        >>> marchenko_pastur_density([1.0, 5.0]).round(4).tolist()  # sqrt(3) / (2 pi); outside
+        [0.2757, 0.0]
     """
     if not ratio > 0.0:
         raise ValueError(f"ratio: {ratio:g} is not allowed; give a value above 0")
@@ -140,10 +185,15 @@ def marchenko_pastur_density(x: ArrayLike, ratio: float = 1.0) -> Array:
 
 
 def smallest_eigenvalue_survival(x: ArrayLike) -> Array:
-    """Limit of P(T * smallest eigenvalue of R R^T > x), R square with N(0, 1) entries.
+    """The limit of P(T * smallest eigenvalue of R R^T > x) for T x T matrices of N(0, 1) entries.
 
-    exp(-x/2 - sqrt(x)) (Edelman, 1988, theorem 4.1): the smallest eigenvalue of the paper's own
-    teachers falls like 1/T.
+    It is exp(-x/2 - sqrt(x)) (Edelman, "Eigenvalues and Condition Numbers of Random Matrices",
+    1988): the smallest eigenvalue of the paper's teachers falls like 1/T.
+
+    Example:
+        >>> from raydistill.theory.propositions import smallest_eigenvalue_survival
+        >>> smallest_eigenvalue_survival([0.0, 4.0]).round(4).tolist()  # 1 and exp(-4)
+        [1.0, 0.0183]
     """
     values = np.asarray(x, dtype=np.float64)
     survival: Array = np.exp(-0.5 * values - np.sqrt(values))
@@ -152,19 +202,33 @@ def smallest_eigenvalue_survival(x: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class NormLaw:
-    """The norm of N(0, I) in T dimensions, over sqrt(T): its mean and standard deviation."""
+    """The law of |z| / sqrt(T) for z ~ N(0, I) in T dimensions.
+
+    Attributes:
+        mean: its mean.
+        deviation: its standard deviation.
+    """
 
     mean: float
     deviation: float
 
 
 def norm_law(dimension: int) -> NormLaw:
-    """Concentration of measure (section 3.2) exactly: the chi distribution over sqrt(T).
+    """The exact law of |z| / sqrt(T), a scaled chi distribution (section 3.2).
 
-    The mean tends to 1 and the deviation falls like 1 / sqrt(2 T).
+    Its mean tends to 1 and its standard deviation falls like 1 / sqrt(2 T): the norm concentrates.
+
+    Args:
+        dimension: T.
 
     Raises:
         ValueError: the dimension is below 1.
+
+    Example:
+        >>> from raydistill.theory.propositions import norm_law
+        >>> law = norm_law(200)
+        >>> round(law.mean, 3), round(law.deviation, 3)
+        (0.999, 0.05)
     """
     if dimension < 1:
         raise ValueError(f"dimension: {dimension} is not allowed; give at least 1")
@@ -177,7 +241,20 @@ def norm_law(dimension: int) -> NormLaw:
 def pull_back(
     metric: Callable[[Value, Value], float], transform: Callable[[Value], Value]
 ) -> Callable[[Value, Value], float]:
-    """d_T(a, b) = d(T(a), T(b)): a metric if and only if T is injective (Proposition 2)."""
+    """The pulled-back distance d_T(a, b) = d(T(a), T(b)) of Proposition 2.
+
+    It is a metric if and only if T is injective.
+
+    Args:
+        metric: d.
+        transform: T.
+
+    Example:
+        >>> from raydistill.theory.propositions import pull_back
+        >>> distance = pull_back(lambda a, b: abs(a - b), abs)  # abs is not injective
+        >>> distance(-1.0, 1.0), distance(-1.0, 3.0)
+        (0.0, 2.0)
+    """
 
     def pulled(a: Value, b: Value) -> float:
         return metric(transform(a), transform(b))

@@ -1,12 +1,12 @@
-"""Incremental PixelCNN++ in torch: every activation is computed once, not once a pixel.
+"""Incremental PixelCNN++ in torch: decoding computes every activation once, not once a pixel.
 
-For GPUs, and where numba is absent; else see `fused`. The down stream needs only the rows above, so
-it advances a whole row at a time. The down-right stream needs the row's pixels to the left, so it
-advances a pixel at a time; whatever reaches it from finished rows and from the down stream is one
-bias a column. Coarser stages skip rows and pixels (Ramachandran et al., 2017, arXiv 1704.06001).
+For GPUs and without numba; `kernels/pixelcnn` does the same on CPUs. The down stream advances row
+by row, since it only needs the rows above; the down-right stream advances pixel by pixel. What
+reaches a pixel from finished rows and from the down stream is folded into one bias for each column.
+Coarser resolutions advance every second row and pixel, and so on (arXiv:1704.06001).
 
-Layout: rows are (W, B, C), so that a pixel's features (B, C) and the window of a pixel and its left
-neighbour are contiguous reads and plain matrix products.
+Rows are stored as (W, B, C): the features (B, C) of a pixel, and of a pixel with the one to its
+left, are then contiguous, and every layer is a plain matrix product.
 """
 
 from __future__ import annotations

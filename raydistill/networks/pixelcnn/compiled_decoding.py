@@ -1,4 +1,4 @@
-"""What the compiled decoder needs to know of a PixelCNN++ network and of a conditional.
+"""The bridge from a PixelCNN++ network and a conditional to the compiled decoder.
 
 Importing this module imports numba, which only decoding on a CPU needs.
 """
@@ -28,7 +28,7 @@ from raydistill.networks.pixelcnn.network import PixelCNNNetwork
 
 
 def can_decode(network: PixelCNNNetwork, given: Tensor) -> bool:
-    """Whether weights and data are on the CPU, in a precision that the loop is compiled for."""
+    """Whether weights and data are on the CPU, both in float32 or both in float64."""
     weight = network.output.weight
     return (
         weight.device.type == given.device.type == "cpu"
@@ -38,14 +38,14 @@ def can_decode(network: PixelCNNNetwork, given: Tensor) -> bool:
 
 
 def decode_compiled(network: PixelCNNNetwork, given: Tensor, scalar: ScalarMap) -> Tensor:
-    """`kernels.pixelcnn.decode.decode` with the weights that the network has now."""
+    """Decode with the network's current weights; see `kernels.pixelcnn.decode.decode`."""
     return decode.decode(_compiled(network), given, scalar)
 
 
 def run_compiled(
     network: PixelCNNNetwork, batch: int, in_channels: int, size: int, emit: Emit
 ) -> None:
-    """`cache.run_incrementally` with the network's part of every pixel compiled."""
+    """The same as `cache.run_incrementally`, with the network compiled."""
     decode.run(_compiled(network), batch, in_channels, size, emit)
 
 
@@ -73,7 +73,7 @@ def scalar_map(
         moved = (mixture.components, mixture.components)
         return ScalarMap(MIXTURE_FROM_LOG_ODDS, count, (mixture.min_log_scale,), prepare, moved)
     if type(conditional) is SigmoidalFlowConditional:
-        # Its z are the log-odds themselves.
+        # The z of a sigmoidal flow are log-odds, which need no preparation.
         mixture = conditional.mixture
         moved = (mixture.components, mixture.components)
         return ScalarMap(MIXTURE_FROM_LOG_ODDS, count, (mixture.min_log_scale,), moved=moved)

@@ -1,4 +1,4 @@
-"""The network's matrices with weight norm folded in, by the names that the compiled decoder has."""
+"""The weights of a PixelCNN++ as the compiled decoder takes them, with weight norm folded in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from raydistill.networks.pixelcnn.network import PixelCNNNetwork
 
 
 def folded_matrices(network: PixelCNNNetwork) -> dict[str, Taps]:
-    """Every matrix of the network: its windows (windows, in, out) and its bias (out,) or none."""
+    """Every matrix of the network by its name in the compiled decoder.
+
+    Returns:
+        For each name the taps (windows, in, out), and the bias (out,) or None.
+    """
     return dict(_matrices(network))
 
 

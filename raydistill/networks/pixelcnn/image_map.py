@@ -1,4 +1,4 @@
-"""PixelCNN++ as a map between images; teacher and flow student read it in opposite directions."""
+"""PixelCNN++ with a conditional as a map between images, shared by teacher and flow student."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ DECODING = (
     "raydistill.networks.pixelcnn.cache",
     "raydistill.networks.pixelcnn.compiled_decoding",
 )
-"""What only decoding uses: the incremental decoders, in torch and compiled."""
-
+"""Modules that only decoding uses: the incremental decoders, in torch and compiled."""
 
 Direction = Literal["from_noise", "to_noise"]
 
 
 class PixelCNNSize(Protocol):
-    """What a configuration of a teacher or a flow student says of its network."""
+    """The sizes of a network, as configurations of teachers and flow students have them."""
 
     @property
     def channels(self) -> int: ...
@@ -37,16 +36,19 @@ class PixelCNNSize(Protocol):
 
 
 class AutoregressiveImageMap(torch.nn.Module):
-    """PixelCNN++ outputs as scalar maps between two images a and b: b_t = map(a_t; source_<t).
+    """Parameters of a conditional for every pixel and channel, given the ones before it.
 
-    Teacher and flow student are the same network read in opposite directions: the teacher's
-    parameters depend on x and its fast direction is x -> z; the student's depend on z and its fast
-    direction is z -> x.
+    Teacher and flow student are the same network, used in opposite directions. The teacher's
+    parameters depend on x, so that x -> z is parallel; the student's depend on z, so that z -> x
+    is. The other direction goes pixel by pixel; `unroll` does it for both.
+
+    In colour images the means of a pixel's later channels depend linearly on its earlier channels,
+    with coefficients that the network outputs (section 2.2 of the PixelCNN++ paper).
 
     Args:
-        size: the network's.
+        size: of the network.
         shape: (C, H, W) with H = W.
-        conditional: the scalar map.
+        conditional: the scalar map of each dimension.
     """
 
     def __init__(
@@ -69,9 +71,9 @@ class AutoregressiveImageMap(torch.nn.Module):
             self.network.output.bias[: len(start)] = start
 
     def forward(self, source: Tensor) -> Tensor:
-        """Parameters (B, C, H, W, num_params) of every dimension given the ones before it."""
-        # The likelihood is computed in the source's own precision even where autocast ran the
-        # network in bfloat16: a log-scale rounded to 8 bits shifts bits/dim.
+        """Parameters (B, C, H, W, num_params) of each dimension from the source's earlier ones."""
+        # Back to the source's precision where autocast ran the network in bfloat16: log-scales
+        # rounded to 8 bits would change the likelihood in bits/dim.
         output: Tensor = self.network(source).to(source.dtype)
         depth, count = self.image_shape[0], self.conditional.num_params
         params: Tensor = output[:, : depth * count].unflatten(1, (depth, count)).movedim(2, -1)
@@ -81,7 +83,7 @@ class AutoregressiveImageMap(torch.nn.Module):
         return self.conditional.shift(params, shifts)
 
     def _channel_shifts(self, coefficients: Tensor, source: Tensor) -> Tensor:
-        """What a pixel's earlier channels add to the means of its later ones, (B, C, ...)."""
+        """What the earlier channels of a pixel add to the means of its later ones, (B, C, H, W)."""
         shifts, used = [torch.zeros_like(source[:, 0])], 0
         for channel in range(1, self.image_shape[0]):
             weights = coefficients[:, used : used + channel]
@@ -90,9 +92,12 @@ class AutoregressiveImageMap(torch.nn.Module):
         return torch.stack(shifts, dim=1)
 
     def pixel_params(self, output: Tensor, pixel: Tensor, channel: int) -> Tensor:
-        """Parameters (B, num_params) of one channel from one pixel's raw output (B, outputs).
+        """Parameters (B, num_params) of one channel of one pixel.
 
-        `pixel` (B, C) holds the channels of the source that come before `channel`.
+        Args:
+            output: the network's output at that pixel, (B, out_channels).
+            pixel: the source at that pixel, (B, C), of which channels before `channel` are read.
+            channel: which channel.
         """
         depth, count = self.image_shape[0], self.conditional.num_params
         params = output[:, channel * count : (channel + 1) * count]
@@ -104,11 +109,17 @@ class AutoregressiveImageMap(torch.nn.Module):
 
     @torch.no_grad()
     def unroll(self, given: Tensor, direction: Direction) -> Tensor:
-        """The image b, (B, C, H, W), with b_t = map(given_t; b_1 ... b_{t-1}), incrementally.
+        """The image b with b_t = map(given_t; b_1 ... b_{t-1}), pixel by pixel, without gradient.
 
-        The map is the conditional's `from_noise` or `to_noise`. With a conditional that the
-        compiled loop knows all of it is one loop; with another there is one call of Python a
-        pixel. On a GPU, or without numba, the network too runs in Python.
+        On a CPU it is one compiled loop if that knows the conditional; otherwise the compiled
+        network calls Python for each pixel. On a GPU, or without numba, all of it runs in torch.
+
+        Args:
+            given: (B, C, H, W).
+            direction: which of the conditional's two maps.
+
+        Returns:
+            b, (B, C, H, W).
         """
         compiled = load_compiled()
         if compiled is None or not compiled.can_decode(self.network, given):
@@ -150,13 +161,19 @@ def load_compiled() -> ModuleType | None:
 
 
 def raster_order(shape: tuple[int, ...]) -> Tensor:
-    """Flat indices into (C, H, W): pixels row by row, channels within a pixel."""
+    """Flat indices into (C, H, W) in raster order: row by row, all channels of a pixel together.
+
+    Example:
+        >>> from raydistill.networks.pixelcnn.image_map import raster_order
+        >>> raster_order((2, 1, 3)).tolist()
+        [0, 3, 1, 4, 2, 5]
+    """
     indices = torch.arange(torch.Size(shape).numel()).view(shape)
     return indices.permute(1, 2, 0).reshape(-1)
 
 
 def require_divisible(field: str, stages: int, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless the image can be halved `stages - 1` times."""
+    """Raise ValueError unless an image (C, H, W) is square and can be halved `stages - 1` times."""
     _, height, width = shape
     if height != width:
         raise ValueError(

@@ -1,7 +1,11 @@
-"""The causal convolutions that PixelCNN++ is built from (Salimans et al., 2017).
+"""The causal convolutions and gated blocks of PixelCNN++.
 
-All tensors are (batch, channels, height, width) in channels-last memory: the convolutions, the
-concatenations and the gates then stream over contiguous channels without a single transposition.
+All tensors are (batch, channels, height, width) in channels-last memory, so that convolutions,
+concatenations and gates all read contiguous channels, and nothing is transposed in between.
+
+Reference:
+    Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517.
 """
 
 from __future__ import annotations
@@ -20,25 +24,31 @@ from raydistill.kernels.activations.api import (
 from raydistill.kernels.winograd.layer import Conv2d
 
 MEMORY_FORMAT = torch.channels_last
-"""Of all activations and weights; `benchmarks/training.py` says what it buys."""
+"""Memory layout of all activations and weights; `benchmarks/training.py` measures its effect."""
 
 
 def shift_down(x: Tensor) -> Tensor:
-    """Row r of the result is row r - 1 of x; the first row is zero."""
+    """Shift an image down by one row: row r of the result is row r - 1 of x, the first is zero."""
     return F.pad(x, (0, 0, 1, 0))[:, :, :-1]
 
 
 def shift_right(x: Tensor) -> Tensor:
-    """Column c of the result is column c - 1 of x; the first column is zero."""
+    """Shift an image right: column c of the result is column c - 1 of x, the first is zero."""
     return F.pad(x, (1, 0, 0, 0))[:, :, :, :-1]
 
 
 class CausalConv(nn.Module):
-    """A weight-normalised convolution whose output (r, c) sees no pixel after (r, c).
+    """A weight-normalised convolution whose output at (r, c) sees no row below r.
 
-    A kernel (h, w) covers rows r - h + 1 ... r. Its columns are centred on c when `centred` (the
-    "down" stream, that may look right because it is shifted down by a row), and end at c otherwise
-    (the "down-right" stream).
+    A kernel (h, w) covers rows r - h + 1 ... r. Its columns are centred on c if `centred`, as in
+    the "down" stream, which may look to the right because it has been shifted down by one row; else
+    they end at c, as in the "down-right" stream.
+
+    Args:
+        in_channels, out_channels: widths of input and output.
+        kernel: (h, w).
+        centred: which columns the kernel covers.
+        stride: of rows and columns.
     """
 
     def __init__(
@@ -64,7 +74,7 @@ class CausalConv(nn.Module):
         return self.on_padded(x)
 
     def on_padded(self, x: Tensor) -> Tensor:
-        """The convolution of what already has `padding` around it."""
+        """Convolve an input that already has zeros of `padding` around it."""
         result: Tensor = self.conv(x)
         return result
 
@@ -72,8 +82,13 @@ class CausalConv(nn.Module):
 class CausalUpsample(nn.Module):
     """The transposed counterpart of a stride-2 `CausalConv`: (B, C, H, W) -> (B, C', 2H, 2W).
 
-    Output rows 2r and 2r + 1 come from input row r alone. Columns of a down-right upsampling
-    (width 2) come from input column c alone; those of a down upsampling (width 3) overlap.
+    Output rows 2r and 2r + 1 depend on input row r only. In the down-right stream (kernel width 2)
+    output columns 2c and 2c + 1 depend on input column c only; in the down stream (width 3,
+    `centred`) neighbouring columns overlap.
+
+    Args:
+        in_channels, out_channels: C and C'.
+        centred: whether it belongs to the down stream.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, centred: bool) -> None:
@@ -86,7 +101,7 @@ class CausalUpsample(nn.Module):
                 out_channels,
                 (2, width),
                 stride=2,
-                # Of the 2W + 1 columns of width 3 the first is dropped.
+                # Width 3 makes 2W + 1 columns, of which the first is dropped.
                 padding=(0, 1 if centred else 0),
                 output_padding=(0, 1 if centred else 0),
             ),
@@ -99,12 +114,16 @@ class CausalUpsample(nn.Module):
 
 
 class GatedResidual(nn.Module):
-    """x + gate(conv(concat_elu(conv(concat_elu(x)) + nin(concat_elu(a))))).
+    """The gated residual block of PixelCNN++: x + a * sigmoid(b), where
+
+        (a, b) = conv_out(concat_elu(conv_in(concat_elu(x)) + skip(concat_elu(auxiliary)))).
+
+    concat_elu(x) is elu([x, -x]) along the channels.
 
     Args:
         channels: width of x.
         centred: whether it belongs to the down stream (kernel 2x3) or down-right (kernel 2x2).
-        skip_channels: width of the auxiliary input a; 0 where there is none.
+        skip_channels: width of the auxiliary input; 0 where there is none.
     """
 
     def __init__(self, channels: int, *, centred: bool, skip_channels: int = 0) -> None:
@@ -117,7 +136,12 @@ class GatedResidual(nn.Module):
         self.conv_out = CausalConv(2 * channels, 2 * channels, kernel, centred=centred)
 
     def forward(self, x: Tensor, *auxiliary: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); a is the auxiliary inputs side by side."""
+        """Map x of shape (B, C, H, W) to the same shape.
+
+        Args:
+            x: the input.
+            auxiliary: auxiliary inputs, which are concatenated along their channels.
+        """
         hidden = self.conv_in.on_padded(concat_elu(x, padding=self.conv_in.padding))
         padding = self.conv_out.padding
         if self.skip is None:

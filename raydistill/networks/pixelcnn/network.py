@@ -1,4 +1,9 @@
-"""The PixelCNN++ network: two streams of gated residual blocks over several resolutions."""
+"""The PixelCNN++ network: two streams of gated residual blocks over several resolutions.
+
+Reference:
+    Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
+    Likelihood and Other Modifications", arXiv:1701.05517.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +25,26 @@ from raydistill.networks.pixelcnn.layers import (
 
 
 class PixelCNNNetwork(nn.Module):
-    """Images to per-pixel outputs, each output (r, c) a function of the pixels before (r, c).
+    """From an image to outputs for each pixel that depend only on the pixels before it.
 
-    The down stream sees all rows above, the down-right stream also the row's pixels to the left;
-    a pyramid of `stages` resolutions with skip connections spans the image (Salimans et al., 2017,
-    sections 2.3 and 2.4). At the paper's size it misses a few pixels at the far left of long rows.
+    The down stream sees all rows above a pixel, the down-right stream also the pixels to its left
+    in the same row. Both run through a pyramid of resolutions with skip connections, down and up
+    again (sections 2.3 and 2.4 of the reference). At the paper's size the receptive field misses a
+    few pixels at the far left of long rows.
 
     Args:
         in_channels: channels of the image.
-        out_channels: numbers to output at every pixel.
+        out_channels: how many numbers to output at each pixel.
         channels: width of the streams (the paper: 32).
-        blocks: gated residual blocks a stage (the paper: 3).
+        blocks: gated residual blocks at each resolution (the paper: 3).
         stages: resolutions; each after the first halves height and width.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.networks.pixelcnn.network import PixelCNNNetwork
+        >>> network = PixelCNNNetwork(1, 2, channels=4, blocks=1, stages=2)
+        >>> network(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 2, 8, 8])
     """
 
     def __init__(
@@ -39,7 +52,8 @@ class PixelCNNNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks, self.stages = blocks, stages
-        padded = in_channels + 1  # a plane of ones tells the border from a black pixel
+        # A channel of ones is added to the image, so that zero padding can be told from pixels.
+        padded = in_channels + 1
         self.down_input = CausalConv(padded, channels, (2, 3), centred=True)
         self.right_input_above = CausalConv(padded, channels, (1, 3), centred=True)
         self.right_input_left = CausalConv(padded, channels, (2, 1), centred=False)
@@ -55,8 +69,8 @@ class PixelCNNNetwork(nn.Module):
         for stage in range(stages):
             self.encode_down.append(_blocks(blocks, channels, centred=True, skip=0))
             self.encode_right.append(_blocks(blocks, channels, centred=False, skip=channels))
-            # Decoding starts at the coarsest stage; the finer ones also take the skip of the
-            # shrinking layer, so they have one block more.
+            # The way up starts at the coarsest resolution. Each finer one has one block more, for
+            # the skip connection from the layer that halved the resolution on the way down.
             count = blocks if stage == 0 else blocks + 1
             self.decode_down.append(_blocks(count, channels, centred=True, skip=channels))
             self.decode_right.append(_blocks(count, channels, centred=False, skip=2 * channels))
@@ -70,13 +84,13 @@ class PixelCNNNetwork(nn.Module):
                 self.grow_down.append(CausalUpsample(channels, channels, centred=True))
                 self.grow_right.append(CausalUpsample(channels, channels, centred=False))
         self.output = nn.Conv2d(2 * channels, out_channels, 1)
-        # A likelihood head that starts at zero makes the first T the identity up to scale.
+        # The head starts at zero, so that training starts at one distribution for all pixels.
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
         self.to(memory_format=layers.MEMORY_FORMAT)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, out_channels, H, W); H and W divisible by 2^(stages - 1)."""
+        """Map (B, C, H, W) to (B, out_channels, H, W); 2^(stages - 1) must divide H and W."""
         x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)
         x = x.contiguous(memory_format=layers.MEMORY_FORMAT)
         down = shift_down(self.down_input(x))
@@ -109,7 +123,7 @@ class PixelCNNNetwork(nn.Module):
 
 
 def _paired(down: nn.Module, right: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """The blocks of both streams at one stage, side by side."""
+    """Pairs of blocks, of the down and of the down-right stream, at one resolution."""
     return zip(cast(nn.ModuleList, down), cast(nn.ModuleList, right), strict=True)
 
 
