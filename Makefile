@@ -28,10 +28,11 @@ test: $(READY) ## set up and run the default test suite
 test-slow: $(READY) ## the slow tests: real kills, real workers
 	$(BIN)/pytest -m slow
 
-check: $(READY) ## lint and types
+check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 study: $(READY) ## the Gaussian study at the paper's setting, and its report, two minutes
 	$(BIN)/python sweeps/dimensionality.py --preset $(PRESET) --storage-path $(STORAGE)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from raydistill.kernels.pixelcnn.stages import active_stages
 from raydistill.networks.pixelcnn.layers import CausalConv, CausalUpsample, GatedResidual
 from raydistill.networks.pixelcnn.network import PixelCNNNetwork
 
@@ -342,9 +343,3 @@ def _make(
     ]
 
 
-def active_stages(index: int, stages: int) -> int:
-    """How many resolutions have a row (or column) that begins at fine index `index`."""
-    active = 1
-    while active < stages and index % (1 << active) == 0:
-        active += 1
-    return active
