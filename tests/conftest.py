@@ -8,6 +8,8 @@ import os
 # idle threads that spin would slow whatever else runs on it.
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["OMP_NUM_THREADS"] = "1"
+# A worker of Ray that waits for the next sweep has imported everything already: seven seconds.
+os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"
 
 from typing import Any
 
@@ -26,6 +28,18 @@ from tests.helpers import merge, tiny_teacher
 from tests.training.jobs import JOBS, Whole, run
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes: one for all tests of Ray, and one a file for all others.
+
+    A machine has room for one Ray, and what a file's tests share is made once. Ray's tests take the
+    longest, so that they are begun first.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    for item in items:
+        ray = item.get_closest_marker("ray") is not None
+        item.add_marker(pytest.mark.xdist_group("ray" if ray else str(item.path)))
 
 
 @pytest.fixture(scope="session")

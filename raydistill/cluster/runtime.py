@@ -41,6 +41,8 @@ DRIVER_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A worker that waits has imported everything: the next task need not start another.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
     # The sweep draws its own table; the older output engine keeps quiet when told to.
     "RAY_AIR_NEW_OUTPUT": "0",
 }

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import ray
+
 from raydistill.cluster.script import main, parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "sweeps" / "noise_injection.py"
 SMOKE = ("--preset", "smoke")
+ONE_BY_ONE = ("--max-concurrent-trials", "1")
+"""Trials this short are over sooner than a second process has begun."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,25 @@ def load_script(name: str = "noise_injection") -> ModuleType:
 def run_here(*arguments: str) -> Finished:
     """Run noise injection in this process, whose Ray serves several sweeps in turn."""
     script = load_script()
-    settings = parse_settings(script.NoiseInjectionSettings, None, [*SMOKE, *arguments])
+    settings = parse_settings(
+        script.NoiseInjectionSettings, None, [*SMOKE, *ONE_BY_ONE, *arguments]
+    )
     return capture(lambda: main(settings, script.question))
 
 
 def run_dimensionality(*arguments: str) -> Finished:
     """Run the Gaussian study in this process."""
     script = load_script("dimensionality")
-    settings = parse_settings(script.DimensionalitySettings, None, [*SMOKE, *arguments])
+    settings = parse_settings(
+        script.DimensionalitySettings, None, [*SMOKE, *ONE_BY_ONE, *arguments]
+    )
     return capture(lambda: main(settings, script.question))
 
 
 def run_learning_rate(*arguments: str) -> Finished:
     """Run both stages of the learning rate's sweep in this process."""
     script = load_script("learning_rate")
-    settings = parse_settings(script.LearningRateSettings, None, [*SMOKE, *arguments])
+    settings = parse_settings(script.LearningRateSettings, None, [*SMOKE, *ONE_BY_ONE, *arguments])
     return capture(lambda: script.run(settings))
 
 
@@ -71,7 +79,7 @@ def run_sweep_script(name: str, *arguments: str) -> Finished:
     """Run any sweep in this process, nothing of it given."""
     script = load_script(name)
     (kind,) = (v for k, v in vars(script).items() if k.endswith("Settings") and k[:5] != "Sweep")
-    settings = parse_settings(kind, None, list(arguments))
+    settings = parse_settings(kind, None, [*ONE_BY_ONE, *arguments])
     return capture(lambda: main(settings, script.question))
 
 
@@ -93,8 +101,15 @@ def start_sweep(*arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | running_ray(),
     )
+
+
+def running_ray() -> dict[str, str]:
+    """Where the Ray of this process is, for another process to join it; a machine has one."""
+    if not ray.is_initialized():
+        return {}
+    return {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}
 
 
 def run_sweep(*arguments: str, timeout: float = 400.0) -> Finished:

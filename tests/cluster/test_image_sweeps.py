@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import ray
 
 from raydistill.cluster.design.pareto import pareto_front
 from raydistill.cluster.design.study import open_study
@@ -21,12 +20,6 @@ SHORT = ("--set", "budget.updates=20", "--set", "budget.evaluate_every=10")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of its own: other tests count the teachers in the session's."""
     return tmp_path_factory.mktemp("image_sweeps")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _stop_ray():
-    yield
-    ray.shutdown()
 
 
 def test_every_objective_is_compared_on_every_student_that_it_fits(storage):

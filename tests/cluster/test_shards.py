@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import ray
 
 from tests.cluster.scripts import results, run_here
 
@@ -55,4 +54,3 @@ def test_a_larger_set_finds_the_shards_of_a_smaller_one(tmp_path):
     large = run_here("--storage-path", str(tmp_path), "--name", "large", *ORACLE)
     assert large.code == 0, large.errors
     assert "2 parts" in large.output
-    ray.shutdown()

@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-import ray
 
 from raydistill.cluster.design.plan import make_plan
 from raydistill.cluster.design.settings import complete_settings
@@ -138,11 +137,11 @@ def test_rates_are_searched_and_compared_on_different_teachers():
 @pytest.fixture(scope="module")
 def study(storage):
     finished = run_dimensionality(
-        "--storage-path", str(storage), "--name", "study", "--dimensions", "2", "8"
-    )
+        "--storage-path", str(storage), "--name", "study", "--dimensions", "2", "8",
+        "--max-concurrent-trials", "2",
+    )  # fmt: skip
     assert finished.code == 0, finished.errors
-    yield finished
-    ray.shutdown()
+    return finished
 
 
 @pytest.mark.ray

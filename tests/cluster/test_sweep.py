@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-import ray
 from PIL import Image
 
 from raydistill.cluster.design.study import open_study
@@ -22,8 +21,7 @@ FEW = ("--num-samples", "4", "--set", "budget.updates=80")
 def sweep(storage):
     finished = run_sweep("--storage-path", str(storage), "--name", "one", *FEW)
     assert finished.code == 0, finished.errors
-    yield finished
-    ray.shutdown()
+    return finished
 
 
 def test_it_prints_teacher_table_best_and_where_to_look(sweep):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 import soundfile
 
 from tests.cluster.scripts import run_sweep_script, trials
@@ -21,12 +20,6 @@ SHORT = (
     "--set", "evaluation.seconds=0.8", "--set", "evaluation.sounds=1",
     "--set", "data.seconds=null",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _stop_ray():
-    yield
-    ray.shutdown()
 
 
 def test_all_arms_are_trained_on_any_folder_of_voices(tmp_path: Path):

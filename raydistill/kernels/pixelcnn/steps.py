@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from raydistill.kernels.pixelcnn.memory import HALVES, Memory, Pyramid, Rows
-from raydistill.kernels.pixelcnn.table import ELUS, ENTER, GATE, HIDDEN, STORE, Step
 from raydistill.kernels.pixelcnn.stages import active_stages
+from raydistill.kernels.pixelcnn.table import ELUS, ENTER, GATE, HIDDEN, STORE, Step
 
 _CENTRED, _LEFT = (-1, 0, 1), (-1, 0)
 
