@@ -9,7 +9,7 @@ import os
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["OMP_NUM_THREADS"] = "1"
 # A worker of Ray that waits for the next sweep has imported everything already: seven seconds.
-os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"
+os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"  # noqa: SIM112  (its name)
 
 from typing import Any
 

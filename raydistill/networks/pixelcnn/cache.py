@@ -341,5 +341,3 @@ def _make(
         [kind(cast(GatedResidual, block), batch, width) for block in cast(nn.ModuleList, blocks)]
         for blocks, width in zip(stages, widths, strict=True)
     ]
-
-
