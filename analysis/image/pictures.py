@@ -86,16 +86,18 @@ def pixels(content: bytes) -> NDArray[np.float32]:
         PictureError: not a PNG file, a damaged one, or one of more than `MOST_PIXELS`.
     """
     try:
-        # Pillow warns of large pictures before their size can be asked for.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's, of sizes and palettes; both are handled here
             image = Image.open(io.BytesIO(content), formats=["PNG"])
-        if image.width * image.height > MOST_PIXELS:
-            raise PictureError(f"{image.width} x {image.height} pixels are more than any of ours")
-        if image.mode.startswith("I"):  # 16 bits
-            return np.asarray(image, dtype=np.float32) / 65535.0
-        grey = image.mode in ("1", "L", "LA")
-        return np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32) / 255.0
+            if image.width * image.height > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise PictureError(f"{size} pixels are more than any of ours")
+            if image.mode.startswith("I"):  # 16 bits
+                return np.asarray(image, dtype=np.float32) / 65535.0
+            grey = image.mode in ("1", "L", "LA")
+            return np.asarray(image.convert("L" if grey else "RGB"), dtype=np.float32) / 255.0
     except PictureError:
         raise
     except UnidentifiedImageError as error:

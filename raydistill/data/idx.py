@@ -14,7 +14,7 @@ from raydistill.data.raw import DataError, RawImages
 
 
 def load_idx(folder: Path, hint: str) -> RawImages:
-    """Images and labels of the four IDX files in a folder, the test part last.
+    """Read images and labels from the four IDX files in a folder, the test part last.
 
     Raises:
         DataError: a file is absent or damaged, or images and labels do not match.

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 SQUEEZE = 1e-6
-"""Keeps logit finite at 0 and 1; a larger value multiplies first gradients (0.05: sixfold)."""
+"""The unit interval is squeezed to [SQUEEZE, 1 - SQUEEZE], so that logits stay finite. A larger
+value would multiply the gradients of the first updates (0.05: sixfold)."""
 
 
 def dequantise(values: Tensor, levels: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a loader of images returns, and how it refuses."""
+"""The arrays that a loader of images returns, and the error that it raises."""
 
 from __future__ import annotations
 

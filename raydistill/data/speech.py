@@ -24,7 +24,7 @@ from raydistill.store.code import code_version
 from raydistill.store.storage import Storage
 
 SHOWN = 5
-"""Reasons, and names, that a summary lists."""
+"""At most so many reasons, and names a reason, are listed in a summary."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class SpeechData:
 
 
 class SpeechConfig(FrozenConfig):
-    """Which speech.
+    """Which recordings to use, at which rate.
 
     Attributes:
         name: one of `SPEECH_SETS`: a Debian package (asterisk-en, -fr, -es, -it, -ru), `ljspeech`,
@@ -157,7 +157,7 @@ class SpeechConfig(FrozenConfig):
                 spoken = Spoken(recording, read_recording(recording.path, self.rate))
                 same = names.setdefault(spoken.key, recording.name)
                 if same != recording.name:
-                    # With other words, or none, beside it, it would be trained on and tested on.
+                    # The same recording with another transcript, or none, would be in two splits.
                     raise DroppedError("the same samples as another file")
             except DroppedError as reason:
                 dropped.append(Dropped(recording.name, str(reason)))

@@ -20,7 +20,7 @@ from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version
 
 BUCKETS = 64
-"""Recordings are kept in so many assets, so that one that is new or changed costs little."""
+"""Number of assets that features are spread over: a new recording has one of them made again."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One recording from its file to what is trained on, or the reason why it is dropped.
+"""Reads one recording: to samples that can be trained on, or to the reason why it is dropped.
 
 The rules, in this order: a file is dropped that is no audio, is cut short, has several channels, no
 samples, values that are not finite, a lower rate than wanted, clipped samples, no sound, less than
@@ -19,18 +19,19 @@ import torchaudio
 from raydistill.data.world import Array, hop_of
 
 MIN_SECONDS = 0.3
-"""Of what is left of a recording."""
+"""Shortest recording that is used, after silence is trimmed."""
 FULL_SCALE, CLIPPED_SHARE = 0.9999, 1e-3
-"""Share of samples at full scale from which a recording is clipped."""
+"""A sample is at full scale from the first value on; a recording is clipped if the share of such
+samples is above the second."""
 SILENT_RMS = 1e-4
-"""Full scale is 1: -80 dB."""
+"""Root mean square below which a recording is silent; full scale is 1, so that this is -80 dB."""
 TONE_BAND, TONE_BANDS, TONE_SHARE = 10.0, 4, 0.87
-"""Share of the energy in the few strongest bands of so many Hz, from which it is a tone: no voice
-holds its pitch so still. Telephone beeps have 0.90 to 0.99, the words nearest to them 0.83."""
+"""Width of a band in Hz, number of bands, share of the energy: a recording with more than the share
+in its few strongest bands is a tone. Telephone beeps have 0.90 to 0.99, words at most 0.83."""
 TRIM_LEVEL = 0.02
-"""Of the loudest 10 ms: what is quieter at both ends is silence."""
+"""Level relative to the loudest 10 ms below which the ends of a recording count as silence."""
 MARGIN_SECONDS = 0.05
-"""Of silence that stays at both ends."""
+"""Silence that is left at both ends."""
 STEEP: dict[str, Any] = {
     "lowpass_filter_width": 64,
     "rolloff": 0.95,
@@ -39,10 +40,10 @@ STEEP: dict[str, Any] = {
 """Resampling that keeps what is above the new Nyquist frequency out by more than 100 dB. By default
 torchaudio lets it back in as aliases, 12 to 45 dB down in the first quarter above."""
 CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-"""What libsndfile notes of a WAV file whose header promises more than there is; else it says
-nothing."""
+"""A line in libsndfile's log of a WAV file that is shorter than its header says; no error is raised
+for it."""
 STREAMED = {0, 2**32 - 1}
-"""Sizes in the headers of programs that could not know them."""
+"""Sizes that programs write into a header when they do not know the length yet."""
 
 
 class DroppedError(Exception):

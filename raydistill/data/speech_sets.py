@@ -1,4 +1,4 @@
-"""Where speech is, and what is said in it."""
+"""Data sets of speech: where their recordings lie, and their transcripts."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class DebianSpeech:
 
     @property
     def package(self) -> str:
-        """What brings it."""
+        """The Debian package that installs it."""
         return f"asterisk-core-sounds-{self.language}-wav"
 
     @property
     def text_package(self) -> str:
-        """What brings its transcripts."""
+        """The Debian package that installs its transcripts."""
         return f"asterisk-core-sounds-{self.language}"
 
     @property
@@ -138,7 +138,7 @@ def _debian(source: DebianSpeech, root: str | None) -> Listing:
     places = (folder / source.transcripts, DOCS / source.text_package / source.transcripts)
     table = next((place for place in places if place.is_file()), None)
     if table is None:
-        # Without them the same words would be trained on and tested on.
+        # Without transcripts one sentence, read twice, could be in two splits.
         raise DataError(
             f"data.name: no transcripts in {places[1]}; apt install {source.text_package}, or put "
             f"{source.transcripts} in {folder}"

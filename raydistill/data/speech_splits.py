@@ -1,4 +1,4 @@
-"""Which recordings are trained on, searched with and tested on: no sentence in two splits."""
+"""Splits recordings into train, validation and test, so that no sentence is in two of them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from raydistill.data.speech_sets import Recording
 Splits = dict[str, list[Spoken]]
 
 SHARES = {"test": 0.06, "validation": 0.12}
-"""Upper ends of a sentence's hash, in [0, 1): what is above is trained on."""
+"""A sentence's hash in [0, 1) decides: below 0.06 test, below 0.12 validation, else training."""
 HELD_OUT_PART = 0.25
-"""Of `seconds`, in each of the other splits."""
+"""Seconds in each of validation and test, as a share of the seconds of training."""
 FULL = 0.9
-"""Of the wanted seconds, from which no more recordings are tried."""
+"""A split is full from this share of the wanted seconds on."""
 
 
 def sentence_of(recording: Recording) -> str:
-    """What two recordings share if they must be in the same split: their words, else their name."""
+    """The key by which a recording is put into a split: its words, or its name if it has none."""
     words = re.sub(r"[\W_]+", " ", (recording.text or "").casefold()).strip()
     return words or f"file {recording.name}"
 
 
 def split_of(sentence: str) -> str:
-    """Of a sentence, whatever else there is."""
+    """The split of a sentence; it does not depend on other sentences."""
     place = _place(sentence)
     return next((name for name, end in SHARES.items() if place < end), "train")
 
@@ -101,7 +101,7 @@ def _free(kept: list[Spoken], speaker: str) -> set[str]:
 
 
 def _place(sentence: str) -> float:
-    """A hash in [0, 1)."""
+    """A sentence's hash as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:8], "big") / 2**64
 
 

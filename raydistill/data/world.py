@@ -18,7 +18,8 @@ FRAME_MS = 5.0
 ENVELOPE = 24
 F0_FLOOR, F0_CEIL = 70.0, 500.0
 APERIODICITY_RATE = 16_000
-"""Hz. Below it D4C has no band to measure in and calls every frame aperiodic, without a word."""
+"""Hz. At lower rates D4C has no band to measure in and silently reports every frame as aperiodic;
+signals are therefore resampled to this rate first."""
 
 
 def feature_count(rate: int) -> int:
@@ -55,7 +56,7 @@ def analyse(x: Array, rate: int) -> Array:
     f0 = np.where(voiced, harvest, 0.0)
     envelope = world.cheaptrick(signal, f0, times, rate)
     high = _aperiodicity_rate(rate)
-    aperiodicity = world.d4c(_raised(signal, rate, high), f0, times, high)
+    aperiodicity = world.d4c(_upsampled(signal, rate, high), f0, times, high)
     features = np.column_stack(
         [
             voiced,
@@ -138,8 +139,8 @@ def _decode_aperiodicity(coded: Array, rate: int, bins: int) -> Array:
     return np.ascontiguousarray(linear(np.linspace(0.0, rate / 2.0, bins)))
 
 
-def _raised(signal: Array, rate: int, high: int) -> Array:
-    """A signal at a higher rate."""
+def _upsampled(signal: Array, rate: int, high: int) -> Array:
+    """A signal resampled to a higher rate."""
     if high == rate:
         return signal
     from scipy.signal import resample_poly

@@ -1,1 +1,1 @@
-"""Metrics as numbers, each tested on cases with a known answer."""
+"""Metrics: functions of samples and references to numbers, each tested on known answers."""

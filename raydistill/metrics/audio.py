@@ -1,7 +1,7 @@
-"""A sample of a vocoder against the real utterance with the same conditioning, as numbers.
+"""All metrics of a vocoder's sample against the recording whose features conditioned it.
 
-What is judged is a sample from the prior. The reconstruction S(T(x)) sounds voiced for every
-student, a whispering one too, since the code z = T(x) carries the pitch.
+Samples are made from z ~ N(0, 1), never from z = T(x): the code of a recording carries its pitch,
+so that even a student that whispers reconstructs a voiced sound from it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ METRICS = (
     "multi_resolution_stft",
     "spectral_flatness_db",
 )
-"""In the order of tables: what tells a whisper first."""
+"""In the order of tables: those that tell a whisper from a voice come first."""
 SHORTEST_SECONDS = 0.1
 
 

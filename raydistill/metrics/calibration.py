@@ -1,4 +1,4 @@
-"""Can the metrics of a vocoder tell a voice from a whisper? Asked before any student is judged.
+"""Tests whether a vocoder's metrics tell a voice from a whisper, before they judge any student.
 
     python -m raydistill.metrics.calibration --dataset asterisk-en --sentences 20
 
@@ -36,7 +36,7 @@ def calibrate(
     rate: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
-    """Judge the four kinds of every utterance.
+    """Measure the four known sounds of every utterance and compare them.
 
     Args:
         utterances: that no model was trained on, with their features.
@@ -69,7 +69,7 @@ def kinds_of(utterance: Utterance, rate: int) -> dict[str, Array]:
 
 
 def spread(utterances: Sequence[Utterance], rate: int, count: int) -> list[Utterance]:
-    """So many utterances of at least a second, evenly over them all; all if there are fewer."""
+    """At most `count` utterances of a second or more, spaced evenly through the list."""
     long_enough = [one for one in utterances if len(one.x) >= SHORTEST_SECONDS * rate]
     if len(long_enough) <= count:
         return long_enough

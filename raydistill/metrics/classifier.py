@@ -1,4 +1,8 @@
-"""Our own small classifier: its features carry the Frechet distance, its labels the collapse."""
+"""A small image classifier: Frechet distances use its features, mode collapse its labels.
+
+It is trained here, on the data set that is judged, so that nothing has to be downloaded; its
+distances are therefore no FID (which uses an Inception network trained on ImageNet).
+"""
 
 from __future__ import annotations
 

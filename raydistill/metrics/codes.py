@@ -1,4 +1,8 @@
-"""How far the codes of held-out data are from the prior: what noise on them is to heal."""
+"""How far the codes z = T(x) of held-out images are from the prior N(0, I).
+
+Students are trained on such codes and sampled from the prior; noise on the codes (section 4.1.3)
+is meant to make up for the difference.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,6 @@ def code_diagnostics(z: Tensor) -> dict[str, float]:
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
-    """Of neighbours, each pixel's own mean over the examples taken off."""
+    """Correlation of neighbouring pixels, after each pixel's mean over the examples is removed."""
     a, b = a - a.mean(0), b - b.mean(0)
     return float((a * b).mean() / (a.square().mean() * b.square().mean()).sqrt())

@@ -1,4 +1,4 @@
-"""Frames of a signal, and how each one resembles itself a while later."""
+"""Correlogram: the autocorrelation of each short frame of a signal (Boersma, 1993)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from raydistill.metrics.distributions import Array
 
 FRAMES_A_SECOND = 200
-"""That of the vocoder's features."""
+"""Frames a second, as many as the vocoder's features have."""
 F0_FLOOR = 70.0
 """Hz: the lowest pitch that is looked for."""
 
@@ -32,7 +32,7 @@ class Correlogram:
     peaks: Array
 
     def at(self, frames: NDArray[np.bool_]) -> Correlogram:
-        """That of some frames, a mask (F,)."""
+        """The correlogram of the frames that a mask (F,) selects."""
         return Correlogram(self.values[frames], self.rate, self.peaks[frames])
 
     def best_near(self, f0: Array, tolerance: float = 0.04) -> Array:

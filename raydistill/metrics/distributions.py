@@ -1,4 +1,8 @@
-"""Distances between samples of distributions."""
+"""Distances between two distributions that are known by samples.
+
+Reference for the Frechet distance: Dowson, D. C. and Landau, B. V. (1982). The Frechet distance
+between multivariate normal distributions. Journal of Multivariate Analysis 12, 450-455.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,7 @@ class GaussianFit:
 
     @property
     def trace(self) -> float:
-        """Of the covariance."""
+        """Trace of the covariance."""
         return float(self.deviations.square().sum())
 
 

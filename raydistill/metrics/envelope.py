@@ -1,4 +1,4 @@
-"""Noise in the colours of a signal: what is left of speech when its voice is taken away."""
+"""Noise with the spectral envelope of a signal: speech as it would sound if it were whispered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from raydistill.metrics.distributions import Array
 
 FRAME_SECONDS = 0.032
-"""Shorter frames widen sharp resonances, whose noise then rings too little."""
+"""Length of a frame. Shorter ones smear sharp resonances, so that the noise rings too little."""
 CORRECTION = 1e-6
 """White noise added to the first autocorrelation, so that digital silence has an envelope."""
 

@@ -1,7 +1,7 @@
 """Metrics of a stack of Gaussian students against their teachers; see docs/metrics.md for each.
 
-All take and return stacks: one value a replica. Samples are judged by log p_T, as in Figure 2;
-everything that has a closed form is exact.
+Functions take and return stacks, one value a replica (seed). KL, Wasserstein distance and spectra
+of Gaussians have closed forms and are exact; samples are judged by log p_T, as in Figure 2.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def closed_form_metrics(student: Gaussian, teacher: Gaussian) -> dict[str, Tenso
 
 
 def sample_metrics(student: Tensor, teacher: Tensor, judge: Gaussian) -> dict[str, Tensor]:
-    """What samples show, each (K,).
+    """Metrics of samples, each (K,).
 
     Args:
         student, teacher: samples, (K, N, T).

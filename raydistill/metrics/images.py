@@ -1,4 +1,4 @@
-"""Quality, collapse and sharpness of image samples as numbers."""
+"""Metrics of a set of image samples: quality, mode collapse and sharpness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raydistill.metrics.distributions import Array, frechet_distance
 
 @dataclass(frozen=True)
 class ClassifierView:
-    """What the classifier sees in a set of images.
+    """Features and predicted classes of a set of images.
 
     Attributes:
         features: (N, D) float64.

@@ -1,4 +1,9 @@
-"""The kernel distance between two sets: unbiased, so that sets of different sizes compare."""
+"""Kernel distance (squared maximum mean discrepancy) between two sets of features.
+
+The estimate is unbiased, so that distances of sets of different sizes can be compared.
+
+Reference: Binkowski, M. et al. (2018). Demystifying MMD GANs. ICLR (arXiv:1801.01401).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,7 @@ def kernel_mmd(a: Tensor, b: Tensor) -> float:
 
 
 def _within(points: Tensor) -> float:
-    """Mean over pairs of different points."""
+    """Mean of the kernel over pairs of different points of one set."""
     count = len(points)
     kernel = _kernel(points, points)
     return float(kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))

@@ -1,6 +1,8 @@
-"""When is a metric in order on known sounds? The rule alone, for whoever holds the values.
+"""The rule by which a metric passes its test on sounds whose order is known beforehand.
 
-It needs neither torch nor the metrics, so that records can be judged where neither is installed.
+The sounds of a sentence are a recording (`natural`), its copy by a vocoder (`copy`), a half and a
+whole whisper. A metric that measures voice has to put them in this order. The module needs NumPy
+and SciPy alone, so that `analysis/` can apply the rule to the values in records.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from scipy import stats
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 PAIRS = (("natural", "half"), ("copy", "half"), ("half", "whisper"), ("natural", "copy"))
-"""The first of each is to be above the second, and need not be strictly of the last pair."""
+"""Pairs (upper, lower). The first sound must score above the second; in the last pair, the copy may
+be above the recording by `TOLERANCE`, since a vocoder's pulses repeat better than a throat's."""
 TOLERANCE = 0.05
-"""By how much the copy may be above the natural recording, over natural less whisper."""
+"""How far the copy may be above the recording, as a share of recording minus whisper."""
 COVERAGE = 0.95
-"""Of each interval."""
+"""Coverage of each interval of a difference."""
 FEWEST = 5
-"""Sentences under which no interval is worth having."""
+"""Fewest sentences from which an interval is computed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Comparison:
 
 
 def compare_kinds(metric: str, values: Mapping[str, Array]) -> tuple[Comparison, ...]:
-    """A metric on the known sounds, one comparison for each of `PAIRS`.
+    """Compare the known sounds by one metric, a comparison for each of `PAIRS`.
 
     Args:
         metric: its name.

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 ORDER = 32
-"""Samples that the prediction sees: those that the teacher's last tier does."""
+"""Past samples that the prediction uses, as many as the teacher's last tier sees."""
 BLOCK = 400_000
-"""Samples whose past is laid out at a time."""
+"""Samples processed at a time, which bounds memory."""
 MEAN_LOG_CHI2 = -1.2703628454614782
 """E[log e^2] of e ~ N(0, 1): -log 2 - Euler's constant."""
 

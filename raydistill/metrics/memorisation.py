@@ -1,4 +1,4 @@
-"""Are samples new, or copies of training images?"""
+"""Memorisation: how near samples lie to training images, against held-out images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 PART = 10_000
-"""Training images compared at once, so that distances fit any memory."""
+"""Training images compared at once, which bounds the memory that the distances take."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""Do samples lie where data lie, and do they cover it? Answered by balls of nearest neighbours."""
+"""Precision, recall, density and coverage of samples, from balls around nearest neighbours.
+
+References: Kynkaanniemi, T. et al. (2019). Improved precision and recall metric for assessing
+generative models. NeurIPS (arXiv:1904.06991). Naeem, M. F. et al. (2020). Reliable fidelity and
+diversity metrics for generative models. ICML (arXiv:2002.09797).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import torch
 from torch import Tensor
 
 NEIGHBOURS = 5
-"""k of all metrics here."""
+"""The number k of neighbours that a ball reaches."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Support:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How two supports overlap.
+    """Precision, recall, density and coverage.
 
     Attributes:
         precision: share of samples in a ball of the reference (Kynkäänniemi et al., 2019).

@@ -1,4 +1,4 @@
-"""Does the norm of z decide what an image shows? (section 4.1.2 and appendix A, Figure 5)"""
+"""How the class of T^-1(z) depends on the norm of z (section 4.1.2, appendix A, Figure 5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RADII = (
 """Norms of z over sqrt(dimension), as in Figure 5."""
 
 FEW_RADII = (0.7, 0.9, 1.1, 1.3)
-"""Those at which every student is looked at."""
+"""The few of them at which every student is evaluated."""
 
 
 def at_radii(z: Tensor, radii: tuple[float, ...] = RADII) -> Tensor:

@@ -1,6 +1,7 @@
-"""Do the metrics of a vocoder put known sounds in order, from a voice to a whisper?
+"""Test of a vocoder's metrics on sounds of known order, from a recording down to a whisper.
 
-If they do not, they cannot say that a student whispers, and none may be judged.
+A headline metric that does not put them in order cannot tell that a student whispers; students are
+then not judged at all.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from raydistill.metrics.known_sounds import FEWEST, Comparison, compare_kinds
 
 KINDS = ("natural", "copy", "half", "whisper")
 HEADLINES = (HEADLINE, "harmonics_to_noise", "voiced_recall_acf")
-"""Higher is more of a voice; each must put the kinds in order."""
+"""Metrics that are higher the more a sound is voiced; each must put the kinds in order."""
 Judged = Mapping[str, Sequence[Mapping[str, float]]]
-"""By kind, the metrics of each sentence, in the same order."""
+"""Kind of sound -> metrics of each sentence; sentences come in the same order for every kind."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the metrics say of what is known.
+    """Outcome of the test.
 
     Attributes:
         rows: by kind, from natural to whisper.
@@ -67,7 +68,7 @@ class Calibration:
 
 
 def calibration_of(judged: Judged) -> Calibration:
-    """Compare what was measured, one dictionary a sentence by kind, in the same order.
+    """Compare the kinds of sound by each headline metric.
 
     The order is natural, copy, half, whisper, on each of `HEADLINES`. The intervals of natural less
     half, of copy less half and of half less whisper must lie above 0: all of them, so that luck has

@@ -1,4 +1,4 @@
-"""How much of a sample repeats at the pitch that it should have: the numbers for whispering."""
+"""Periodicity of a sample at the pitch of its reference: the metrics that tell whispering."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raydistill.metrics.pitch import PitchTrack
 NOISE_SEEDS = (0, 1)
 """Draws of the noise that a sample is compared with: the same for all samples."""
 SHARES = (1e-3, 1.0 - 1e-4)
-"""Harmonic shares of energy beyond which a ratio of -30 or 40 dB is meant."""
+"""Range of the harmonic share of energy: beyond it the ratio is cut to -30 or 40 dB."""
 ENERGY_SECONDS = 0.025
 
 

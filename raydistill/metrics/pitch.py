@@ -1,8 +1,11 @@
-"""Where speech is voiced and at which pitch, by two trackers that share no code.
+"""Voicing and pitch of speech by two trackers that share no code.
 
-DIO with StoneMask is WORLD's, of the family that features are made with; the autocorrelation method
-is Boersma's, written from his paper. What both say of a sample is not an echo of how its
-conditioning was made.
+DIO with StoneMask belongs to WORLD, which also makes the features that students are conditioned on;
+a metric built on it alone could reward an echo of the features. The second tracker is therefore the
+autocorrelation method, written from the paper.
+
+Reference: Boersma, P. (1993). Accurate short-term analysis of the fundamental frequency and the
+harmonics-to-noise ratio of a sampled sound. IFA Proceedings 17, 97-110.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ SILENCE_THRESHOLD = 0.03
 OCTAVE_COST = 0.01
 OCTAVE_JUMP_COST = 0.35
 VOICING_COST = 0.14
-"""The method's usual constants; costs are for steps of 10 ms."""
+"""Costs of the usual implementation, for steps of 10 ms."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""How far the codes of held-out speech are from white noise: what noise on them is to heal."""
+"""How far the codes z = T(x) of held-out speech are from the prior, white N(0, 1) noise.
+
+Pitch that the teacher leaves in its codes is the most telling part: a student can then copy it from
+z when it reconstructs, and lacks it when it samples.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Distances between spectra: of what speech sounds like apart from whether it has a voice.
+"""Distances between the spectra of a sample and of the recording.
 
-None of them tells a whisper from a voice: a student can do well on every one and whisper.
+They compare the spectral envelope. None of them tells a whisper from a voice: a student can do well
+on every one and whisper.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WINDOW_SECONDS = 0.032
 MEL_BANDS = 24
 CEPSTRAL_ORDER = 13
 FLOOR = 1e-6
-"""Least power that counts, over the reference's mean: -60 dB."""
+"""Smallest power that counts, as a ratio to the reference's mean: -60 dB."""
 RESOLUTIONS = (0.010, 0.025, 0.050)
 """Windows of the multi-resolution distance, seconds; hops are a fifth of them."""
 

@@ -1,4 +1,4 @@
-"""How much of an image is fine detail: the share of its spectrum at high frequencies."""
+"""Fine detail of images: the share of their energy at high spatial frequencies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 NYQUIST = 0.5
-"""Cycles a pixel."""
+"""The Nyquist frequency, in cycles a pixel."""
 
 
 def high_frequency_share(images: Tensor) -> float:

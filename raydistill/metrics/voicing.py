@@ -1,4 +1,4 @@
-"""Whether a sample is voiced where it should be, at which pitch, and how loud."""
+"""Voicing, pitch and level of a sample against the recording, frame by frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydistill.metrics.distributions import Array
 from raydistill.metrics.pitch import PitchTrack
 
 QUIETEST_DB = -100.0
-"""What the level of digital silence is called."""
+"""The level that digital silence is given, instead of minus infinity."""
 
 
 def voiced_recall(sample: PitchTrack, real: PitchTrack) -> float:
