@@ -1,5 +1,9 @@
 # `make demo` and `make test` set everything up themselves.
-PYTHON ?= python3.11
+# The first Python that fits, tried rather than looked up: a version manager puts names on the path
+# that start nothing. `make PYTHON=/path/to/python` names another.
+FITS := import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do \
+	$$each -c "$(FITS)" 2>/dev/null && echo $$each && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -13,6 +17,8 @@ help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "raydistill needs Python 3.11, 3.12 or 3.13 with venv;" \
+		"install one, or name it: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 
+import pyworld
 import torch
 from torch import Tensor
 
@@ -90,7 +90,7 @@ def recipe_of(bucket: dict[str, Array], rate: int) -> dict[str, object]:
         "recordings": sorted(bucket),
         "rate": rate,
         "code": code_version(raydistill.data.world),
-        "pyworld": version("pyworld"),
+        "pyworld": pyworld.__version__,
     }
 
 

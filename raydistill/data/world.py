@@ -6,11 +6,10 @@ coded spectral envelope, and band aperiodicities.
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
+import pyworld
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -18,8 +17,8 @@ FRAME_MS = 5.0
 ENVELOPE = 24
 F0_FLOOR, F0_CEIL = 70.0, 500.0
 APERIODICITY_RATE = 16_000
-"""Hz. At lower rates D4C has no band to measure in and silently reports every frame as aperiodic;
-signals are therefore resampled to this rate first."""
+"""Hz. At lower rates D4C has no band to measure in: it silently reports frames as aperiodic, and for
+some of them numbers that differ between two calls. Signals are resampled to this rate first."""
 
 
 def feature_count(rate: int) -> int:
@@ -42,7 +41,6 @@ def analyse(x: Array, rate: int) -> Array:
     Raises:
         ValueError: the signal is shorter than a frame, or not finite.
     """
-    world = _world()
     signal = np.ascontiguousarray(x, dtype=np.float64)
     frames = len(signal) // hop_of(rate)
     if signal.ndim != 1 or not frames or not np.isfinite(signal).all():
@@ -51,18 +49,18 @@ def analyse(x: Array, rate: int) -> Array:
             "finite samples of one channel"
         )
     options = {"f0_floor": F0_FLOOR, "f0_ceil": F0_CEIL, "frame_period": FRAME_MS}
-    harvest, times = world.harvest(signal, rate, **options)
+    harvest, times = pyworld.harvest(signal, rate, **options)
     voiced = (harvest > 0.0) & (dio_f0(signal, rate)[: len(harvest)] > 0.0)
     f0 = np.where(voiced, harvest, 0.0)
-    envelope = world.cheaptrick(signal, f0, times, rate)
+    envelope = pyworld.cheaptrick(signal, f0, times, rate)
     high = _aperiodicity_rate(rate)
-    aperiodicity = world.d4c(_upsampled(signal, rate, high), f0, times, high)
+    aperiodicity = pyworld.d4c(_upsampled(signal, rate, high), f0, times, high)
     features = np.column_stack(
         [
             voiced,
             _interpolated(f0),
-            world.code_spectral_envelope(envelope, rate, ENVELOPE),
-            world.code_aperiodicity(aperiodicity, high),
+            pyworld.code_spectral_envelope(envelope, rate, ENVELOPE),
+            pyworld.code_aperiodicity(aperiodicity, high),
         ]
     )
     found: Array = features[:frames].astype(np.float32)
@@ -102,23 +100,21 @@ def synthesise(features: Array, rate: int, *, aperiodicity: float | None = None)
 
 def dio_f0(x: Array, rate: int) -> Array:
     """F0 in Hz every 5 ms by DIO, refined by StoneMask; 0 where unvoiced. x is in double."""
-    world = _world()
-    coarse, times = world.dio(x, rate, F0_FLOOR, F0_CEIL, frame_period=FRAME_MS)
-    refined: Array = world.stonemask(x, coarse, times, rate)
+    coarse, times = pyworld.dio(x, rate, F0_FLOOR, F0_CEIL, frame_period=FRAME_MS)
+    refined: Array = pyworld.stonemask(x, coarse, times, rate)
     return refined
 
 
 def _synthesise(features: Array, rate: int, *, whispered: bool) -> Array:
-    world = _world()
     values = np.ascontiguousarray(features, dtype=np.float64)
     f0 = np.where(values[:, 0] > 0.5, np.exp(values[:, 1]), 0.0)
     coded = np.ascontiguousarray(values[:, 2 : 2 + ENVELOPE])
-    envelope = world.decode_spectral_envelope(coded, rate, world.get_cheaptrick_fft_size(rate))
+    envelope = pyworld.decode_spectral_envelope(coded, rate, pyworld.get_cheaptrick_fft_size(rate))
     if whispered:
         aperiodicity = np.ones_like(envelope)
     else:
         aperiodicity = _decode_aperiodicity(values[:, 2 + ENVELOPE :], rate, envelope.shape[1])
-    made = world.synthesize(f0, envelope, aperiodicity, rate, FRAME_MS)
+    made = pyworld.synthesize(f0, envelope, aperiodicity, rate, FRAME_MS)
     length = len(features) * hop_of(rate)
     fitted = np.zeros(length, dtype=np.float32)
     fitted[: min(length, len(made))] = made[:length]
@@ -127,9 +123,9 @@ def _synthesise(features: Array, rate: int, *, whispered: bool) -> Array:
 
 def _decode_aperiodicity(coded: Array, rate: int, bins: int) -> Array:
     """Aperiodicity (F, bins) up to rate / 2 of what was coded at a higher rate."""
-    world, high = _world(), _aperiodicity_rate(rate)
-    size = world.get_cheaptrick_fft_size(high)
-    decoded: Array = world.decode_aperiodicity(np.ascontiguousarray(coded), high, size)
+    high = _aperiodicity_rate(rate)
+    size = pyworld.get_cheaptrick_fft_size(high)
+    decoded: Array = pyworld.decode_aperiodicity(np.ascontiguousarray(coded), high, size)
     if high == rate:
         return decoded
     from scipy.interpolate import make_interp_spline
@@ -146,16 +142,6 @@ def _upsampled(signal: Array, rate: int, high: int) -> Array:
     from scipy.signal import resample_poly
 
     return np.ascontiguousarray(resample_poly(signal, high, rate))
-
-
-@cache
-def _world() -> Any:
-    """The library, loaded on first use: a configuration is checked without it."""
-    with warnings.catch_warnings():
-        # It asks setuptools for its own version, in a way that setuptools is about to drop.
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-        import pyworld
-    return pyworld
 
 
 def _aperiodicity_rate(rate: int) -> int:
