@@ -17,8 +17,8 @@ FRAME_MS = 5.0
 ENVELOPE = 24
 F0_FLOOR, F0_CEIL = 70.0, 500.0
 APERIODICITY_RATE = 16_000
-"""Hz. At lower rates D4C has no band to measure in: it silently reports frames as aperiodic, and for
-some of them numbers that differ between two calls. Signals are resampled to this rate first."""
+"""Hz. At lower rates D4C has no band to measure in: it silently reports frames as aperiodic, and
+some with numbers that differ between two calls. Signals are resampled to this rate first."""
 
 
 def feature_count(rate: int) -> int:
