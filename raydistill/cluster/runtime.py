@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import warnings
 from pathlib import Path
 
 import yaml
 
 from raydistill.cluster.design.resources import ClusterCapacity
+from raydistill.cluster.ray_environment import (
+    check_temporary_folder,
+    provide_token,
+    requested_address,
+)
 from raydistill.config.errors import ConfigError
 
-BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
-"""What `ray up` leaves on the head of a cluster: its resolved configuration."""
-
-CONNECT_SECONDS = 5.0
-"""How long an address may take to accept a connection."""
+BOOTSTRAP = "ray_bootstrap_config.yaml"
+"""In HOME; what `ray up` leaves on the head of a cluster: its resolved configuration."""
 
 # Trials are one thread each, a teacher has a few. Threads that spin for long burn several times the
 # CPU on a loaded machine; threads that never spin make a small network slower on two cores than on
@@ -51,6 +52,7 @@ for _name, _value in DRIVER_ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402  (reads the environment when it is imported)
+from ray.exceptions import RayError  # noqa: E402
 
 # It announces that token authentication is on, and that trials lack Tune's own result files.
 for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
@@ -60,53 +62,47 @@ for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
 def connect(address: str | None) -> ClusterCapacity:
     """Join the cluster at an address, the one that this machine is part of, or start Ray here.
 
+    Args:
+        address: from the command line; None stands for RAY_ADDRESS if that is set.
+
     Raises:
-        ConfigError: nothing answers at the address.
+        ConfigError: nothing answers at the address, or Ray cannot start here.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
-    _check_answers(address)
-    if not ray.is_initialized():
-        os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
-        try:
-            context = ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": WORKER_ENVIRONMENT} if address else None,
-            )
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConfigError(
-                f"address: {address!r} does not answer ({reason}); start Ray there with "
-                "`ray start --head` or `ray up cluster.yaml`, or leave --address out"
-            ) from None
-        dashboard = context.dashboard_url or ""
+    if ray.is_initialized():
+        return _capacity("")
+    requested = requested_address(address)
+    if requested.starts_here:
+        check_temporary_folder()
+        provide_token()
     else:
-        dashboard = ""
+        requested.check_answers()
+    os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
+    try:
+        context = ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": WORKER_ENVIRONMENT} if address else None,
+        )
+    except (ConnectionError, ValueError, RuntimeError, OSError, RayError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if requested.starts_here:
+            raise ConfigError(
+                f"address: Ray cannot start on this machine ({reason}); mend what it names, or "
+                "give the --address of a running cluster"
+            ) from None
+        raise requested.no_answer(reason) from None
+    return _capacity(context.dashboard_url or "")
+
+
+def _capacity(dashboard: str) -> ClusterCapacity:
     total = ray.cluster_resources()
     return ClusterCapacity(
         max(total.get("CPU", 0.0), _autoscaler_limit("CPU")),
         max(total.get("GPU", 0.0), _autoscaler_limit("GPU")),
         dashboard,
     )
-
-
-def _check_answers(address: str | None) -> None:
-    """Try to connect first: Ray itself waits minutes for an address where nothing listens.
-
-    Raises:
-        ConfigError: nothing listens there.
-    """
-    if address is None or address in ("auto", "local"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"address: {address!r} does not answer ({error}); give the host:port of a running "
-            "cluster (`ray up cluster.yaml` or `ray start --head`), or leave --address out"
-        ) from None
 
 
 def _autoscaler_limit(resource: str) -> float:
@@ -122,11 +118,13 @@ def _autoscaler_limit(resource: str) -> float:
         The sum over all types of nodes; 0 where there is no such configuration.
     """
     try:
-        config = yaml.safe_load(BOOTSTRAP.read_text())
+        config = yaml.safe_load((Path.home() / BOOTSTRAP).read_text(encoding="utf-8"))
         kinds = config["available_node_types"].values()
         return sum(
             float(kind.get("resources", {}).get(resource, 0.0)) * int(kind.get("max_workers", 0))
             for kind in kinds
         )
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+    except (
+        OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError
+    ):  # fmt: skip
         return 0.0
