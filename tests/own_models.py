@@ -91,3 +91,29 @@ class FlowOnlyInName(StudentConfig):
 
 
 FLOW = {"kind": "pixelcnn_flow", "channels": 4, "blocks": 1, "stages": 1}
+
+
+class FramedTeacherConfig(OwnTeacherConfig):
+    """Says what conditioning it takes, but its teacher carries no state from window to window."""
+
+    kind: str = "tests.own_models:FramedTeacherConfig"
+    features: int = 27
+    hop: int = 40
+
+
+class FramedStudentConfig(OwnStudentConfig):
+    """Says what conditioning it takes, but its student is no flow."""
+
+    kind: str = "tests.own_models:FramedStudentConfig"
+    features: int = 27
+    hop: int = 40
+
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        """Any shape will do."""
+
+
+class FramedFlowInNameConfig(FramedStudentConfig):
+    """Says it is a flow; what it builds is none."""
+
+    kind: str = "tests.own_models:FramedFlowInNameConfig"
+    is_flow: ClassVar[bool] = True

@@ -27,6 +27,7 @@ from raydistill.students.base import StudentConfig
 from raydistill.tasks.models import resolve_student, resolve_teacher
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.teachers.base import TeacherConfig
+from raydistill.teachers.samplernn import SampleRNNConfig
 
 TEST_METRICS = frozenset(
     {
@@ -149,6 +150,18 @@ class VocoderTrial(TrialConfig):
                         f"{node}.{field}: {found} does not fit data.rate {self.data.rate}; give "
                         f"{wanted}"
                     )
+        if not isinstance(self.teacher.model, SampleRNNConfig):
+            raise ValueError(
+                f"teacher.model.kind: {self.teacher.model.kind!r} carries no state from window to "
+                "window, and the vocoder's teachers are trained by streams; choose samplernn, or a "
+                "configuration of your own that derives from SampleRNNConfig"
+            )
+        if not self.student.is_flow:
+            raise ValueError(
+                f"student.kind: {self.student.kind!r} is no flow, and a vocoder student says the "
+                "log-determinant of each sample; choose wavenet_flow, or a ConditionedFlow of your "
+                "own"
+            )
         if self.power.weight > 0.0 and self.power.window > self.window:
             raise ValueError(
                 f"power.window: {self.power.window} is longer than the {self.window} samples that "

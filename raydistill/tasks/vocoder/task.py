@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from raydistill.config.errors import ConfigError
 from raydistill.media.sounds import Sound
 from raydistill.media.spectrograms import spectrogram
 from raydistill.objectives import Batch, objective_class
@@ -147,6 +148,12 @@ class VocoderTask:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             student = config.student.build(config.event_shape)
+        if not isinstance(student, ConditionedFlow):
+            raise ConfigError(
+                f"student.kind: {config.student.kind!r} builds a {type(student).__name__}, and the "
+                "vocoder distils into a ConditionedFlow; derive from "
+                "raydistill.students.conditioned.ConditionedFlow"
+            )
         return student.to(self.device)
 
     def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:

@@ -268,6 +268,37 @@ def test_what_does_not_fit_is_refused_before_any_work(
         parse_trial(values | changed)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"teacher": {"model": {"kind": "tests.own_models:FramedTeacherConfig"}}},
+            r"teacher\.model\.kind: .*FramedTeacherConfig.*trained by streams; choose samplernn",
+        ),
+        (
+            {"student": {"kind": "tests.own_models:FramedStudentConfig"}},
+            r"student\.kind: .*FramedStudentConfig.* is no flow.*choose wavenet_flow",
+        ),
+    ],
+    ids=["teacher", "student"],
+)
+def test_models_that_the_vocoder_cannot_use_are_refused_by_name(
+    values: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_trial(values | change)
+
+
+def test_a_student_that_is_a_flow_in_name_alone_is_refused_when_built(
+    values: dict[str, Any], store: Store
+) -> None:
+    config = parse_trial(values | {"student": {"kind": "tests.own_models:FramedFlowInNameConfig"}})
+    assert isinstance(config, VocoderTrial)
+    task = VocoderTask(config, store, torch.device("cpu"))
+    with pytest.raises(ConfigError, match=r"student\.kind: .* builds a OwnStudent"):
+        task.build_student(config)
+
+
 def test_windows_longer_than_any_utterance_are_refused(
     values: dict[str, Any], store: Store
 ) -> None:
