@@ -20,7 +20,8 @@ from raydistill.conditionals.configs import AnyConditionalConfig
 from raydistill.conditionals.gaussian import GaussianConditionalConfig
 from raydistill.config.shapes import image_shape
 from raydistill.networks.standardise import Standardise
-from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Encoding, TeacherConfig
 
 KIND: Final = "examples.causal_transformer:CausalTransformerConfig"
 

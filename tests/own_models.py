@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from raydistill.conditionals import GaussianConditional
 from raydistill.students.base import Student, StudentConfig
-from raydistill.teachers.base import AutoregressiveTeacher, Encoding, Teacher, TeacherConfig
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Encoding, Teacher, TeacherConfig
 
 
 class OwnStudentConfig(StudentConfig):

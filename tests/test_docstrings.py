@@ -17,7 +17,8 @@ from raydistill.students.base import FlowStudent, Student, StudentConfig
 from raydistill.students.conditioned import ConditionedFlow
 from raydistill.tasks import presets
 from raydistill.tasks.models import STUDENTS, TEACHERS, resolve_student, resolve_teacher
-from raydistill.teachers.base import AutoregressiveTeacher, Teacher, TeacherConfig
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Teacher, TeacherConfig
 from raydistill.teachers.conditioned import ConditionedTeacher
 from tests.model_cases import ALL, Case
 

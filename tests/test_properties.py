@@ -20,7 +20,8 @@ from raydistill.networks.pixelcnn.image_map import raster_order
 from raydistill.students.base import FlowStudent, Student
 from raydistill.students.conditioned import ConditionedFlow
 from raydistill.tasks.models import STUDENTS, TEACHERS, resolve_student, resolve_teacher
-from raydistill.teachers.base import AutoregressiveTeacher, Teacher
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Teacher
 from raydistill.teachers.conditioned import ConditionedTeacher
 from tests.helpers import jacobian, normal
 from tests.model_cases import (

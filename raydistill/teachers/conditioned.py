@@ -15,7 +15,8 @@ from raydistill.conditionals import Conditional
 from raydistill.conditionals.base import Noise
 from raydistill.config.shapes import check_conditioning, mean_conditioning
 from raydistill.networks.summary import summary
-from raydistill.teachers.base import AutoregressiveTeacher, Encoding
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Encoding
 
 
 class ConditionedTeacher(AutoregressiveTeacher):

@@ -24,7 +24,8 @@ from raydistill.networks.pixelcnn.image_map import (
     require_divisible,
 )
 from raydistill.networks.standardise import Standardise
-from raydistill.teachers.base import AutoregressiveTeacher, Encoding, TeacherConfig
+from raydistill.teachers.autoregressive import AutoregressiveTeacher
+from raydistill.teachers.base import Encoding, TeacherConfig
 
 
 class PixelCNNConfig(TeacherConfig):

@@ -9,7 +9,8 @@ import torch
 from scipy import stats
 
 from raydistill.networks.pixelcnn.image_map import raster_order
-from raydistill.teachers.base import FREEZE, DecodingError
+from raydistill.teachers.autoregressive import FREEZE
+from raydistill.teachers.base import DecodingError
 from raydistill.teachers.pixelcnn import PixelCNNConfig, PixelCNNTeacher
 from tests.helpers import jacobian, normal, tiny_teacher
 
