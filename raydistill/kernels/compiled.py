@@ -1,4 +1,4 @@
-"""Compiling loops with numba, and keeping what was compiled as long as nothing it calls changes."""
+"""Compiling loops with numba, with a cache that notices changes in everything that a loop calls."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ Loop = TypeVar("Loop", bound=Callable[..., None])
 
 
 def stamp_of(*modules: ModuleType) -> int:
-    """A number made of the code of modules, for a loop to close over.
+    """A hash of the source of modules, for a compiled loop to close over.
 
-    Numba keeps compiled code as long as its own file and what it closes over are the same; it does
-    not look at what is called.
+    Numba reuses cached machine code as long as the loop's own file and the values it closes over
+    stay the same. It does not look at functions that the loop calls from other modules; a loop that
+    closes over the hash of those modules is compiled again when they change.
     """
     code = "".join(inspect.getsource(module) for module in modules)
     return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
 
 
 def compiled(loop: Loop) -> Loop:
-    """The loop compiled when first called, without Python's lock, and kept in a cache."""
+    """Compile a loop at its first call, without holding Python's lock, with a cache on disk."""
     try:
         result: Any = njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # nowhere to keep a cache
+    except RuntimeError:  # no folder for the cache can be written to
         result = njit(nogil=True)(loop)
     return cast(Loop, result)

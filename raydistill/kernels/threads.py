@@ -1,4 +1,4 @@
-"""Sharing a batch among threads, for compiled loops that do not hold Python's lock."""
+"""Sharing the work of a compiled loop among threads; such loops do not hold Python's lock."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-# The threads of a pool do not survive a fork.
+# A forked process inherits the pool object but not its threads, and would wait for them for ever.
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def share(work: Callable[[int, int, int], None], count: int, threads: int) -> None:
-    """`work(share, first, stop)` for even shares of range(count); fewer threads than two do all."""
+    """Call work(index, first, stop) in parallel for even shares first ... stop - 1 of range(count).
+
+    Args:
+        work: does one share.
+        count: how many items there are.
+        threads: how many shares; 0 and 1 do everything in the calling thread.
+    """
     threads = min(threads, count)
     if threads <= 1:
         work(0, 0, count)
         return
     bounds = [count * index // threads for index in range(threads + 1)]
-    # The calling thread takes a share as well, rather than sleep while more threads than asked run.
+    # The calling thread takes a share too, so that no more than `threads` threads exist.
     jobs = [
         _pool(threads - 1).submit(work, index, first, stop)
         for index, (first, stop) in enumerate(itertools.pairwise(bounds))

@@ -1,8 +1,9 @@
-"""Vector code for numba: loads, stores and loops in LLVM's own vector types.
+"""Building blocks of vector code for numba: loads, stores and loops in LLVM's vector types.
 
-Numba's own loops do not keep a tile of sums in vector registers, and its exponential is a call a
-number unless Intel's library is installed. Intrinsics built of these say both; LLVM splits the
-vectors where a processor has narrower ones. Arrays are addressed by offsets into them.
+Numba alone neither keeps a tile of sums in vector registers, nor computes an exponential for a
+vector at once unless Intel's SVML is installed. Intrinsics that are built from these blocks do
+both. LLVM splits the vectors where a processor has narrower ones. Arrays are addressed by offsets,
+counted in numbers and not in bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ INDEX = ir.IntType(64)
 
 
 def _vector_bytes() -> int:
+    """The width of this processor's vector registers, in bytes."""
     features = binding.get_host_cpu_features()
     if features.get("avx512f"):
         return 64
@@ -23,13 +25,20 @@ def _vector_bytes() -> int:
 
 
 VECTOR_BYTES = _vector_bytes()
-# Rows of a tile. With two vectors a row its sums take half of the vector registers, of which
-# AVX-512 has 32 and older sets 16.
+"""Width of a vector, in bytes."""
 TILE_ROWS = 8 if VECTOR_BYTES == 64 else 4
+"""Rows of a tile of a matrix product. With two vectors a row, its sums take half of the vector
+registers, of which AVX-512 has 32 and older instruction sets have 16."""
 
 
 class Arena:
-    """Loads and stores of vectors, and of numbers spread over vectors."""
+    """An array seen from LLVM code: loads, stores and arithmetic of vectors at offsets into it.
+
+    Args:
+        context, builder: numba's and LLVM's, of the function that is being generated.
+        kind: numba's type of the array, of float32 or float64.
+        value: the array.
+    """
 
     def __init__(self, context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> None:
         self.builder = builder
@@ -44,14 +53,17 @@ class Arena:
         return self.builder.bitcast(address, kind.as_pointer())
 
     def load(self, offset: ir.Value) -> ir.Value:
+        """The vector of numbers from `offset` on."""
         return self.builder.load(
             self._pointer(offset, self.vector), align=self.bytes, typ=self.vector
         )
 
     def store(self, value: ir.Value, offset: ir.Value) -> None:
+        """Write a vector to the numbers from `offset` on."""
         self.builder.store(value, self._pointer(offset, self.vector), align=self.bytes)
 
     def spread(self, offset: ir.Value) -> ir.Value:
+        """A vector whose every lane is the number at `offset` (a broadcast)."""
         number = self.builder.load(self._pointer(offset, self.element), typ=self.element)
         start = self.builder.insert_element(
             ir.Constant(self.vector, ir.Undefined), number, ir.IntType(32)(0)
@@ -60,7 +72,7 @@ class Arena:
         return self.builder.shuffle_vector(start, ir.Constant(self.vector, ir.Undefined), zeros)
 
     def prefetch(self, offset: ir.Value, distance: ir.Value, rows: int) -> None:
-        """Ask for the first four vectors of some rows."""
+        """Prefetch into the cache the first four vectors of `rows` rows that are `distance` apart."""
         kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
         function = self._function("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), kinds))
         for m in range(rows):
@@ -73,9 +85,11 @@ class Arena:
                 self.builder.call(function, [address, *(kinds[1](flag) for flag in (0, 3, 1))])
 
     def constant(self, value: float) -> ir.Constant:
+        """A vector whose every lane is `value`."""
         return ir.Constant(self.vector, [value] * self.lanes)
 
     def call(self, name: str, *arguments: ir.Value) -> ir.Value:
+        """LLVM's intrinsic of that name, on vectors."""
         kind = ir.FunctionType(self.vector, [self.vector] * len(arguments))
         function = self._function(f"llvm.{name}.v{self.lanes}f{8 * self.bytes}", kind)
         return self.builder.call(function, arguments)
@@ -85,6 +99,7 @@ class Arena:
         return known or ir.Function(self.builder.module, kind, name)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, fused where the processor can."""
         return self.call("fmuladd", a, b, c)
 
 
@@ -96,7 +111,18 @@ def loop(
     carried: Sequence[ir.Value],
     body: Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]],
 ) -> list[ir.Value]:
-    """`carried = body(index, carried)` for index in range(start, stop, step)."""
+    """Generate a loop: `for index in range(start, stop, step): carried = body(index, carried)`.
+
+    Args:
+        builder: where to generate it.
+        start, stop: of the index.
+        step: of the index, known when the code is generated.
+        carried: values before the first pass.
+        body: generates one pass, and returns the values after it.
+
+    Returns:
+        The values after the last pass.
+    """
     before = builder.block
     head = builder.append_basic_block("loop")
     inside = builder.append_basic_block("body")

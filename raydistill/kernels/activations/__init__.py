@@ -1,1 +1,1 @@
-"""Concat-ELU and gates, forward and backward, as one pass over memory."""
+"""Concat-ELU and gated residuals, forward and backward, each in one pass over memory."""

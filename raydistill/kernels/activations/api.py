@@ -1,8 +1,9 @@
-"""Concat-ELU and the gated residual of PixelCNN++ (Salimans et al., 2017), forward and backward.
+"""Concat-ELU and the gated residual of PixelCNN++ (arXiv:1701.05517), as differentiable functions.
 
-On a CPU an activation is a matter of memory: torch takes eight passes over a concat-ELU, three over
-a gate and one more over whatever is padded. There, each is one compiled loop in either direction
-(`kernels.activations.fused`); elsewhere, and without numba, torch does it.
+On a CPU the time of an activation is that of reading and writing memory. Torch passes eight times
+over a concat-ELU, three times over a gate, and once more over what is padded; the compiled loops of
+`kernels.activations.fused` pass once, in either direction. On other devices, and without numba,
+torch computes the same.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Padding = tuple[int, int, int, int]
-"""Columns before and behind, rows before and behind, as `torch.nn.functional.pad` takes them."""
+"""Zeros to add: columns left and right, rows above and below, as `torch.nn.functional.pad` does."""
 
 NO_PADDING: Padding = (0, 0, 0, 0)
 TYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 def concat_elu(*inputs: Tensor, padding: Padding = NO_PADDING) -> Tensor:
-    """[elu(x), elu(-x)] of the inputs x side by side, with zeros around.
+    """[elu(x), elu(-x)] along the channels, where x are the inputs concatenated; then zero padding.
 
     Args:
         inputs: (B, C_i, H, W); C is the sum of the C_i.
-        padding: columns before and behind the image, rows before and behind.
+        padding: columns left and right, rows above and below.
 
     Returns:
-        (B, 2C, H + rows, W + columns).
+        (B, 2 C, H + rows, W + columns).
     """
     if _fusible(*inputs):
         return _fused_concat_elu(list(inputs), padding, add=False)
@@ -39,20 +40,25 @@ def concat_elu(*inputs: Tensor, padding: Padding = NO_PADDING) -> Tensor:
 
 
 def concat_elu_of_sum(x: Tensor, other: Tensor, padding: Padding = NO_PADDING) -> Tensor:
-    """`concat_elu` of x + other, both (B, C, H, W), which is not kept."""
+    """`concat_elu` of x + other, both (B, C, H, W); the sum is not kept for the backward pass."""
     if _fusible(x, other) and x.shape == other.shape:
         return _fused_concat_elu([x, other], padding, add=True)
     return _padded(_concat_elu(x + other), padding)
 
 
 def gated_residual(x: Tensor, halves: Tensor) -> Tensor:
-    """x + a sigmoid(b), where `halves` (B, 2C, H, W) are the channels [a, b]; x is (B, C, H, W)."""
+    """x + a * sigmoid(b).
+
+    Args:
+        x: (B, C, H, W).
+        halves: [a, b] along the channels, (B, 2 C, H, W).
+    """
     if not _fusible(x, halves):
         return x + F.glu(halves, dim=1)
     if torch.compiler.is_compiling():
         result: Tensor = torch.ops.raydistill.gated_residual(x, halves)
     else:
-        result = _loaded().GatedResidual.apply(x, halves)
+        result = _loaded().GatedResidualFunction.apply(x, halves)
     return result
 
 
@@ -77,7 +83,7 @@ def _have_loops() -> bool:
 
 
 def _fusible(*tensors: Tensor) -> bool:
-    """Whether the loops take these tensors."""
+    """Whether the compiled loops can take these tensors: on the CPU, all of one supported type."""
     kind = tensors[0].dtype
     return (
         kind in TYPES
@@ -99,7 +105,10 @@ def _padded(x: Tensor, padding: Padding) -> Tensor:
 
 
 class _TorchConcatELU(torch.autograd.Function):
-    """Concatenating x with -x first would keep three more copies of the activation alive."""
+    """[elu(x), elu(-x)] in torch, keeping only its result for the backward pass.
+
+    F.elu(torch.cat([x, -x])) would keep three more copies of the activation.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -110,10 +119,10 @@ class _TorchConcatELU(torch.autograd.Function):
             device=x.device,
             memory_format=torch.channels_last,
         )
-        # elu(y) = max(y, exp(-|y|) - 1) for y < 0 and y > 0 alike, so both halves share one
-        # exponential. exp is several times faster than the expm1 inside F.elu and as exact as an
-        # activation needs: to one unit in the last place of 1, absolutely. In bfloat16 that would
-        # be all digits near 0, so the exponential is taken in single precision at least.
+        # elu(y) = max(y, exp(-|y|) - 1) for every y, so that both halves share one exponential.
+        # exp is several times faster than the expm1 inside F.elu. Its absolute error is one unit
+        # in the last place of 1, which is enough for an activation; in bfloat16 that would be all
+        # digits of values near 0, so that the exponential is computed in float32 at least.
         decay = torch.neg(x.to(torch.promote_types(x.dtype, torch.float32)).abs())
         decay = decay.exp_().sub_(1.0).to(x.dtype)
         torch.maximum(x, decay, out=out[:, :channels])
@@ -133,8 +142,8 @@ class _TorchConcatELU(torch.autograd.Function):
 
 def _concat_elu(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling() or x.device.type == "cuda":
-        # The compiler would break the graph at a function of our own, and a GPU is bound by
-        # launches, of which it has three times as many.
+        # torch.compile would break its graph at an autograd function of our own. On a GPU the time
+        # is that of launching kernels, and the function above launches three times as many.
         return torch.cat([F.elu(x), F.elu(-x)], dim=1)
     result: Tensor = _TorchConcatELU.apply(x)
     return result

@@ -1,7 +1,7 @@
 """The compiled loops of the activations as differentiable operations on CPU tensors.
 
-Run by torch they are autograd functions; to its compiler, which cannot look into them, they are
-operators of the library `raydistill`. Importing this module imports numba.
+In eager mode they are autograd functions. For `torch.compile`, which cannot trace them, they are
+registered as operators of the library `raydistill`. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from raydistill.kernels.activations import loops as loops
 from raydistill.kernels.threads import share
 
 NO_PADDING = (0, 0, 0, 0)
-# Numbers that are worth waking a thread for.
 SMALLEST_SHARE = 1 << 17
+"""One thread is used for so many numbers; waking one for fewer costs more than it saves."""
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def _dense(x: Tensor) -> Tensor:
 
 
 def _array(x: Tensor) -> Any:
-    """A dense tensor as an array (B, H, W, C), of uint16 if bfloat16."""
+    """A channels-last tensor as an array (B, H, W, C); bfloat16, unknown to numpy, as uint16."""
     x = x.detach()
     if x.dtype == torch.bfloat16:
         x = x.view(torch.uint16)
@@ -54,7 +54,7 @@ def _empty_elus(inputs: Sequence[Tensor], padding: Sequence[int], add: bool) -> 
 
 
 def _concat_elu(inputs: Sequence[Tensor], padding: Sequence[int], add: bool) -> Tensor:
-    """The concat-ELU of the inputs side by side, or of the sum of two."""
+    """The concat-ELU of the concatenated inputs, or of the sum of two if `add`."""
     left, _, top, _ = padding
     out, dense, offset = _empty_elus(inputs, padding, add), [_dense(x) for x in inputs], 0
     arrays, to = [_array(x) for x in dense], _array(out)
@@ -75,7 +75,7 @@ def _empty_inputs(out: Tensor, widths: Sequence[int], padding: Sequence[int]) ->
 def _concat_elu_backward(
     gradient: Tensor, out: Tensor, widths: Sequence[int], padding: Sequence[int]
 ) -> list[Tensor]:
-    """Gradients of the inputs, as wide as `widths` says."""
+    """Gradients of the inputs, whose numbers of channels are `widths`."""
     left, _, top, _ = padding
     gradient, out = _dense(gradient), _dense(out)
     results, offset = _empty_inputs(out, widths, padding), 0
@@ -101,12 +101,12 @@ def _gated_residual_backward(gradient: Tensor, halves: Tensor) -> Tensor:
 
 
 def _widths(inputs: Sequence[Tensor], add: bool) -> list[int]:
-    """Of the gradients to compute: both terms of a sum have the same."""
+    """Channels of each gradient to compute; the two terms of a sum have the same gradient."""
     return [x.shape[1] for x in (inputs[:1] if add else inputs)]
 
 
 class ConcatELU(torch.autograd.Function):
-    """apply(padding, add, *inputs); backward reads but its gradient and its output."""
+    """apply(padding, add, *inputs): `api.concat_elu`; it keeps only its output for backward."""
 
     @staticmethod
     def forward(ctx: Any, padding: Sequence[int], add: bool, *inputs: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ class ConcatELU(torch.autograd.Function):
         return (None, None, *(results * 2 if ctx.add else results))
 
 
-class GatedResidual(torch.autograd.Function):
-    """apply(x, halves); the gate is computed again in its backward."""
+class GatedResidualFunction(torch.autograd.Function):
+    """apply(x, halves): `api.gated_residual`; backward computes the gate again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, halves: Tensor) -> Tensor:
@@ -139,7 +139,14 @@ class GatedResidual(torch.autograd.Function):
 
 
 def _operator(name: str, work: Callable[..., Any], empty: Callable[..., Any], schema: str) -> Any:
-    """An operator for the compiler; `empty` says the shapes of what it returns."""
+    """Register an operator for `torch.compile`.
+
+    Args:
+        name: within the library `raydistill`.
+        work: what it computes.
+        empty: returns empty tensors of the shapes that `work` returns.
+        schema: its signature.
+    """
     operator = torch.library.custom_op(
         f"raydistill::{name}", work, mutates_args=(), device_types="cpu", schema=schema
     )

@@ -1,7 +1,8 @@
 """The activations of PixelCNN++ as compiled loops that read and write every number once.
 
 Arrays are (batch, height, width, channels), contiguous, of one type: float32, float64, or bfloat16
-passed as uint16. Images `first` ... `stop` - 1 are done, so that threads can share a batch.
+passed as uint16. Every loop works on the images `first` ... `stop` - 1 only, so that threads can
+share a batch.
 """
 
 from __future__ import annotations
@@ -35,15 +36,18 @@ def _make_concat_elu(stamp: int) -> Loop:
         x: Any, other: Any, out: Any, add: bool, top: int, left: int, offset: int, first: int,
         stop: int,
     ) -> None:  # fmt: skip
-        """Write [elu(y), elu(-y)] into a padded array, and zero around it; y = x, or x + other.
+        """Write [elu(y), elu(-y)] into a padded array, with zeros around; y = x, or x + other.
 
         Args:
-            x, other: `other` is read only where `add` says so.
-            out: its channels are all positive halves, then all negative ones.
-            add: whether there is a second term.
-            top, left: rows and columns of zeros before the image; those after it are the rest.
-            offset: where the positive half's channels begin; zeros are written if at 0.
-            first, stop: images.
+            x: (B, H, W, C).
+            other: like x; read only if `add`.
+            out: written; its channels are elu(y) of all inputs, then elu(-y) of all inputs.
+            add: whether y is x + other.
+            top, left: rows above and columns left of the image; the rest of `out` lies below and
+                right of it.
+            offset: channel of `out` at which elu(y) begins. Several inputs are written by several
+                calls; the one with offset 0 also writes the zeros.
+            first, stop: which images.
         """
         if stamp < 0:
             return
@@ -82,7 +86,7 @@ def _make_concat_elu_backward(stamp: int) -> Loop:
         gradient: Any, out: Any, result: Any, top: int, left: int, offset: int, first: int,
         stop: int,
     ) -> None:  # fmt: skip
-        """From the gradient of `out` that of y; arguments as above."""
+        """Write the gradient of y into `result`, given that of `out`; other arguments as above."""
         if stamp < 0:
             return
         _, height, width, channels = result.shape
@@ -106,7 +110,7 @@ def _make_concat_elu_backward(stamp: int) -> Loop:
 
 def _make_gate(stamp: int) -> Loop:
     def gated(x: Any, halves: Any, out: Any, first: int, stop: int) -> None:
-        """out = x + a sigmoid(b) where `halves` are the channels [a, b]."""
+        """Write x + a sigmoid(b) into `out`; `halves` are [a, b] along the channels."""
         if stamp < 0:
             return
         _, height, width, channels = x.shape
@@ -124,7 +128,7 @@ def _make_gate(stamp: int) -> Loop:
 
 def _make_gate_backward(stamp: int) -> Loop:
     def gated_backward(gradient: Any, halves: Any, result: Any, first: int, stop: int) -> None:
-        """From the gradient of x + a sigmoid(b) that of [a, b]."""
+        """Write the gradient of [a, b] into `result`, given that of x + a sigmoid(b)."""
         if stamp < 0:
             return
         _, height, width, channels = gradient.shape

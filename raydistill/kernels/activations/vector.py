@@ -1,7 +1,7 @@
-"""Vector code for the activations of PixelCNN++: what `loops` does to a few numbers.
+"""Vector code for the activations of PixelCNN++: the body of the loops in `loops`.
 
-Numbers are float32, float64 or bfloat16. The last is unknown to numba and passed as uint16; it is
-computed with in single precision and rounded to nearest even.
+Numbers are float32, float64 or bfloat16. Numba does not know bfloat16, which is passed as uint16;
+it is computed with in float32, and rounded to the nearest even number when stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _HALF = ir.IntType(16)
 
 
 class _Array(Arena):
-    """An array of numbers, taken a vector at a time, or one by one where too few are left."""
+    """An array read and written a vector at a time, or with `single` one number at a time.
+
+    Loops take whole vectors first, and then single numbers where less than a vector is left.
+    """
 
     def __init__(
         self, context: Any, builder: ir.IRBuilder, kind: Any, value: Any, *, single: bool
@@ -28,7 +31,7 @@ class _Array(Arena):
         super().__init__(context, builder, kind, value)
         self.half = self.bytes == 2
         if self.half:
-            # What is computed with; what is stored is `_HALF`.
+            # Computed with in float32, stored in 16 bits.
             self.bytes, self.element = 4, ir.FloatType()
         self.lanes = 1 if single else VECTOR_BYTES // self.bytes
         self.vector = ir.VectorType(self.element, self.lanes)
@@ -50,7 +53,7 @@ class _Array(Arena):
         bits = builder.bitcast(value, self.integers)
         odd = builder.and_(builder.lshr(bits, self._integer(16)), self._integer(1))
         rounded = builder.add(builder.add(bits, self._integer(0x7FFF)), odd)
-        # Rounding would carry the digits of a not-a-number over into its exponent.
+        # The carry of rounding would turn a NaN into infinity or zero: a fixed NaN is stored.
         wrong = builder.fcmp_unordered("uno", value, value)
         rounded = builder.select(wrong, self._integer(0x7FC00000), rounded)
         halves = builder.trunc(builder.lshr(rounded, self._integer(16)), self.halves)
@@ -68,7 +71,12 @@ Body = Callable[[Sequence[_Array], Sequence[ir.Value]], None]
 
 
 def _make(body: Body, *, single: bool) -> Any:
-    """operate(a, b, c, i, j, k, l): a body over three arrays and four offsets into them."""
+    """Make a numba intrinsic operate(a, b, c, i, j, k, m) of three arrays and four offsets.
+
+    Args:
+        body: generates its code.
+        single: whether it works on single numbers instead of vectors.
+    """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         arrays = [
@@ -78,7 +86,7 @@ def _make(body: Body, *, single: bool) -> Any:
         body(arrays, args[3:])
         return context.get_dummy_value()
 
-    # Numba reads the names of the arguments.
+    # Numba passes arguments by these names, so that they cannot be *args.
     def operate(typingctx, a, b, c, i, j, k, m):  # type: ignore[no-untyped-def]
         return types.void(a, b, c, *[types.int64] * 4), generate
 
@@ -90,7 +98,7 @@ def _write_elus(x: ir.Value, out: _Array, positive: ir.Value, negative: ir.Value
     # elu(y) = exp(-|y|) - 1 for y < 0, so that both halves share one exponential.
     decay = exp_of_negative(out, builder.fneg(out.call("fabs", x)))
     decay = builder.fsub(decay, out.constant(1.0))
-    # A comparison with not-a-number is false, so that it comes through in `decay`.
+    # Both comparisons are false for NaN, which therefore comes out as `decay`, a NaN too.
     above = builder.select(builder.fcmp_ordered(">", x, zero), x, decay)
     below = builder.select(builder.fcmp_ordered("<", x, zero), builder.fneg(x), decay)
     out.store(above, positive)

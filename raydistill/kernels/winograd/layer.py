@@ -1,4 +1,4 @@
-"""The convolution as a layer: compiled where that pays, torch's elsewhere."""
+"""The convolution as a layer: compiled where that is faster, torch's elsewhere."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from torch import Tensor, nn
 
 from raydistill.kernels.winograd.matrices import OUTPUTS, POINTS
 
-# Each call costs some 0.1 ms more than torch's, and a kernel's transform as much as a few tiles;
-# with fewer multiplications (of the definition), or tiles, torch is faster.
 FEWEST_MULTIPLICATIONS = 10_000_000
+"""Below this many multiplications (of a direct convolution) torch is faster: a call of the compiled
+convolution costs some 0.1 ms more than a call of torch's."""
 FEWEST_TILES = 32
-# Of channels: whole vectors on every processor, and whole tiles of a matrix product.
+"""Below this many tiles torch is faster: transforming the kernel costs as much as a few tiles."""
 MULTIPLE = 16
+"""Numbers of channels must be multiples of this: whole vectors on every processor, and whole tiles
+of a matrix product."""
 
 
 class Conv2d(nn.Conv2d):
-    """`torch.nn.Conv2d`, with the same weights and, up to rounding, the same result.
+    """`torch.nn.Conv2d` with the same weights and, up to rounding, the same result.
 
-    On a CPU in single or double precision, kernels of two or three taps either way and a stride of
-    one go through Winograd's minimal filtering, F(4, r) along either axis: 25/64, 30/96 or 36/144
-    of the multiplications. What an output should not see cancels there but for rounding, and would
-    not if it were not-a-number: this is for learning. Where no gradient is recorded, as in
-    evaluation and decoding, torch computes each output from its window alone. Second derivatives
-    are refused.
+    On a CPU in float32 or float64, kernels with sides of 2 or 3 and stride 1 use Winograd's minimal
+    filtering F(4, r) along both axes, with 25/64, 30/96 or 36/144 of the multiplications. It is
+    used only where gradients are recorded, that is, for training. There an output may contain
+    pixels outside its window, which cancel up to rounding, but not if they are NaN or infinite. In
+    evaluation and decoding, torch computes every output from its window alone. Second derivatives
+    raise an error.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -43,7 +45,7 @@ class Conv2d(nn.Conv2d):
         return result
 
     def _suits(self, x: Tensor, weight: Tensor) -> bool:
-        """Whether the loops take it, and are faster."""
+        """Whether the compiled convolution can compute this, and is faster than torch."""
         features, channels, rows, columns = weight.shape
         plain = (
             x.dim() == 4
@@ -55,7 +57,7 @@ class Conv2d(nn.Conv2d):
         if not plain or rows not in POINTS or columns not in POINTS:
             return False
         batch, given, height, width = x.shape
-        # Other channels than the kernel's are for torch to refuse.
+        # If x has another number of channels than the kernel, torch gets it and raises its error.
         if features % MULTIPLE or channels % MULTIPLE or given != channels:
             return False
         down = height + 2 * int(self.padding[0]) - rows + 1

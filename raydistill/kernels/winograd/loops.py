@@ -1,10 +1,15 @@
 """The convolution and its gradients as compiled loops over a few images at a time.
 
-Images are (batch, height, width, channels). An image is cut into tiles of m x m outputs; a tile
-sees a window of n1 x n2 inputs, where n = m + taps - 1 along either axis. The transform of a window
-is n1 n2 numbers a channel, its *products*; an array of products is (n1 n2, tiles, channels) with
-`stride` numbers between two planes. A convolution multiplies each plane by a matrix of its own.
-Images `first` ... `stop` - 1 are done, so that threads can share a batch.
+Images are (batch, height, width, channels). The outputs of an image are cut into tiles of m x m; a
+tile depends on a window of n1 x n2 inputs, n = m + taps - 1 along either axis. In three steps:
+
+1. transform each window, channel by channel, into n1 n2 numbers, called *products* here because
+   each takes part in one multiplication per pair of channels;
+2. multiply each of the n1 n2 *planes* of products, (tiles, channels), by a matrix of its own;
+3. transform the products of each tile into its m x m outputs.
+
+An array of products is (n1 n2, tiles, channels), with `stride` numbers from one plane to the next.
+Every loop works on the images `first` ... `stop` - 1 only, so that threads can share a batch.
 """
 
 from __future__ import annotations
@@ -21,7 +26,9 @@ from raydistill.kernels.winograd import matrices, vector
 from raydistill.kernels.winograd.matrices import ONE, OUTPUTS, transforms
 from raydistill.kernels.winograd.vector import make_linear, make_product
 
-# What is done to a window: to products and back again, and the same for gradients.
+# The four linear transforms: window of inputs -> products, products -> tile of outputs, and their
+# transposes for the backward pass: gradient of a tile -> gradient of its products, gradient of
+# products -> gradient of the window.
 INPUT, OUTPUT, OUTPUT_BACKWARD, INPUT_BACKWARD = range(4)
 
 _INPUT_2, _INPUT_3 = (make_linear(transforms(taps).input) for taps in (2, 3))
@@ -33,7 +40,12 @@ _WIDE, _NARROW = make_product(TILE_ROWS, 2), make_product(TILE_ROWS, 1)
 
 
 class Filter(NamedTuple):
-    """Taps of a kernel, and the zeros that are thought around the image before it."""
+    """A kernel and its padding.
+
+    Attributes:
+        rows, columns: taps of the kernel along either axis.
+        top, left: rows of zeros above the image, and columns of zeros left of it.
+    """
 
     rows: int
     columns: int
@@ -42,12 +54,12 @@ class Filter(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Memory of one thread.
+    """Scratch memory of one thread.
 
     Attributes:
-        inputs, outputs: products.
-        lines: a row of tiles, transformed along columns alone.
-        edge: a window that is partly outside.
+        inputs, outputs: products of inputs and of outputs.
+        lines: the windows of one row of tiles, transformed along columns but not yet along rows.
+        edge: one row of a window that lies partly outside the image.
     """
 
     inputs: Any
@@ -60,6 +72,7 @@ class Work(NamedTuple):
 def _apply(
     kind: int, taps: int, source: Any, out: Any, at: int, step: int, to: int, jump: int, width: int
 ) -> None:
+    """One transform along one axis, of `width` channels at once; see `vector.make_linear`."""
     if kind == INPUT:
         if taps == 2:
             _INPUT_2(source, out, at, step, to, jump, width)
@@ -86,7 +99,10 @@ def _read(
     kind: int, images: Any, image: int, products: Any, tile: int, stride: int, work: Work,
     filter: Filter, down: int, across: int,
 ) -> None:  # fmt: skip
-    """Products of an image, from `tile` on; `down` x `across` tiles."""
+    """Transform the windows of an image into products, written from tile number `tile` on.
+
+    `down` x `across` is the number of tiles of an image along rows and columns.
+    """
     _, height, width, channels = images.shape
     lines, edge, columns = work.lines, work.edge, filter.columns + OUTPUTS - 1
     line = across * columns * channels
@@ -128,7 +144,10 @@ def _write(
     kind: int, products: Any, tile: int, stride: int, images: Any, image: int, work: Work,
     filter: Filter, down: int, across: int,
 ) -> None:  # fmt: skip
-    """An image from its products; windows of gradients overlap and are added up."""
+    """Transform the products of an image back into it: the inverse direction of `_read`.
+
+    With INPUT_BACKWARD the windows overlap, and their gradients are added up.
+    """
     _, height, width, channels = images.shape
     lines, edge, columns = work.lines, work.edge, filter.columns + OUTPUTS - 1
     line = across * columns * channels
@@ -177,7 +196,10 @@ def _multiply(
     left: Any, right: Any, start: Any, out: Any, rows: int, columns: int, depth: int, at: int,
     row: int, step: int, other: int, other_row: int, begin: int, begin_row: int, to: int,
 ) -> None:  # fmt: skip
-    """A matrix product of whole tiles; the rows of the result follow each other."""
+    """out = start + left @ right, in tiles; arguments as in `vector.make_product`.
+
+    The rows of the result lie one after the other.
+    """
     lanes = VECTOR_BYTES // out.itemsize
     for m in range(0, rows, TILE_ROWS):
         n = 0
@@ -200,14 +222,17 @@ def _make_forward(stamp: int) -> Loop:
         x: Any, weights: Any, start: Any, y: Any, work: Work, filter: Filter, chunk: int,
         first: int, stop: int,
     ) -> None:  # fmt: skip
-        """Convolve.
+        """Convolve x with a kernel that has been transformed.
 
         Args:
             x: (B, H, W, C).
-            weights: a plane of (C, C') a product.
-            start: a row of C' a product: what products of outputs start from.
-            y: (B, H', W', C'), written.
-            chunk: images that go through together.
+            weights: the transformed kernel, (n1 n2, C, C').
+            start: what is added to each plane of the products of outputs, (n1 n2, C'): the bias.
+            y: the result, (B, H', W', C'), written.
+            work: scratch memory.
+            filter: kernel and padding.
+            chunk: how many images are transformed before they are multiplied together.
+            first, stop: which images.
         """
         if stamp < 0:
             return
@@ -244,18 +269,20 @@ def _make_backward(stamp: int) -> Loop:
         x: Any, gradient: Any, weights: Any, zeros: Any, grad_x: Any, grad_weights: Any,
         grad_bias: Any, work: Work, filter: Filter, chunk: int, first: int, stop: int,
     ) -> None:  # fmt: skip
-        """Gradients from that of the output.
+        """Gradients of input, transformed kernel and bias, given that of the output.
 
         Args:
             x: (B, H, W, C).
-            gradient: (B, H', W', C').
-            weights: a plane of (C', C) a product; none if no gradient of x is wanted.
-            zeros: C of them.
+            gradient: of the output, (B, H', W', C').
+            weights: the transformed kernel, (n1 n2, C', C); empty if grad_x is not needed.
+            zeros: C zeros.
             grad_x: like x, written.
-            grad_weights: a plane of (C, C') a product, added to; none if no gradient of the
-                kernel and the bias is wanted.
-            grad_bias: C', added to.
-            chunk: images that go through together.
+            grad_weights: (n1 n2, C, C'), added to; empty if it and grad_bias are not needed.
+            grad_bias: (C',), added to.
+            work: scratch memory.
+            filter: kernel and padding.
+            chunk: how many images are transformed before they are multiplied together.
+            first, stop: which images.
         """
         if stamp < 0:
             return

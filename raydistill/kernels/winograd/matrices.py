@@ -1,9 +1,16 @@
-"""The matrices of Winograd's minimal filtering, made by the method of Cook and Toom.
+"""The matrices of Winograd's minimal filtering F(m, r), by the method of Cook and Toom.
 
-F(m, r) gives m neighbouring outputs of a filter of r taps with m + r - 1 multiplications instead of
-m r: y = output (kernel w * input x), where * multiplies number by number. Outputs, filter and their
-product are polynomials; they are evaluated at m + r - 2 points and at infinity, multiplied there,
-and interpolated (Winograd, 1980; Lavin and Gray, 2016, section 4).
+F(m, r) computes m neighbouring outputs of a filter of r taps with m + r - 1 multiplications instead
+of m r:
+
+    y = output ((kernel w) * (input x)),   * elementwise.
+
+Filtering is the transpose of multiplying two polynomials. That is done by evaluating them at
+m + r - 2 points and at infinity, multiplying the values, and interpolating.
+
+References:
+    Winograd, "Arithmetic Complexity of Computations", 1980.
+    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308.
 """
 
 from __future__ import annotations
@@ -17,26 +24,27 @@ import numpy as np
 import numpy.typing as npt
 
 OUTPUTS = 4
-"""m along either axis."""
+"""m, the side of a tile of outputs."""
 
-# The point one makes a column of ones in `output`: what is added there is added to every output.
 _HALF = Fraction(1, 2)
 POINTS: dict[int, tuple[Fraction | int, ...]] = {2: (0, 1, -1, _HALF), 3: (0, 1, -1, _HALF, -2)}
-"""By taps: numbers near one, with short fractions and few signs in common, round least."""
+"""The points by the number of taps. Small numbers with short fractions, of both signs, make the
+rounding errors smallest."""
 ONE = 1
-"""Where in all of them the point one is."""
+"""Index of the point 1. Its column in `output` is all ones: what is added to the product at this
+point is added to every output, and this is how a bias is added."""
 
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Transforms:
-    """F(m, r), with n = m + r - 1.
+    """The matrices of F(m, r), with n = m + r - 1.
 
     Attributes:
-        input: (n, n), of n neighbouring inputs.
-        kernel: (n, r), of the taps.
-        output: (m, n), to m outputs.
+        input: (n, n), applied to n neighbouring inputs.
+        kernel: (n, r), applied to the r taps.
+        output: (m, n), applied to the n products.
     """
 
     input: Matrix
@@ -46,10 +54,14 @@ class Transforms:
 
 @cache
 def transforms(taps: int, outputs: int = OUTPUTS) -> Transforms:
-    """F(outputs, taps); `taps` is a key of `POINTS`.
+    """The matrices of F(outputs, taps).
+
+    Args:
+        taps: r, a key of `POINTS`.
+        outputs: m.
 
     Raises:
-        ValueError: there are not outputs + taps - 2 points for it.
+        ValueError: `POINTS` has not outputs + taps - 2 points for it.
     """
     points = [Fraction(point) for point in POINTS[taps]]
     if len(points) != outputs + taps - 2:
@@ -75,7 +87,7 @@ def transforms(taps: int, outputs: int = OUTPUTS) -> Transforms:
 
 @cache
 def kernel_transform(rows: int, columns: int) -> Matrix:
-    """((rows + m - 1) (columns + m - 1), rows columns), of a kernel laid out row by row."""
+    """The transform of a 2D kernel, (n1 n2, rows * columns), for taps laid out row by row."""
     result: Matrix = np.asarray(
         np.kron(transforms(rows).kernel, transforms(columns).kernel), np.float64
     )
@@ -83,7 +95,7 @@ def kernel_transform(rows: int, columns: int) -> Matrix:
 
 
 def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
-    """Of the product of (x - root), from the constant up."""
+    """Coefficients of the product of all (x - root), from the constant term up."""
     result = [Fraction(1)]
     for root in roots:
         shifted = [Fraction(0), *result]

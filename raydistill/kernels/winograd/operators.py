@@ -1,7 +1,7 @@
 """The compiled convolution as a differentiable operation on CPU tensors.
 
-Run by torch it is an autograd function; to its compiler, which cannot look into it, an operator of
-the library `raydistill`. Importing this module imports numba.
+In eager mode it is an autograd function. For `torch.compile`, which cannot trace it, it is
+registered as an operator of the library `raydistill`. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -20,33 +20,43 @@ from raydistill.kernels.winograd import loops
 from raydistill.kernels.winograd.loops import Filter, Work
 from raydistill.kernels.winograd.matrices import ONE, OUTPUTS, kernel_transform
 
-# Tiles that go through together: their products, up to 36 a channel, should stay in a cache.
 ROWS = 112
-# Tiles that are worth waking a thread for.
+"""Tiles that are transformed before they are multiplied: their products should stay cached."""
 SMALLEST_SHARE = 64
-# Numbers between two planes of products beyond their own. At a power of two apart they would all
-# want the same few places of a cache.
+"""One thread is used for so many tiles; waking one for fewer costs more than it saves."""
 GAP = 16
+"""Unused numbers between two planes of products. Without them planes could lie a power of two
+apart, and would then compete for the same few lines of the cache."""
 
 
 class _Memory(threading.local):
-    """What a thread works in, kept: to be given it anew costs as much as a small convolution."""
+    """Scratch memory of a thread, kept between calls.
+
+    Allocating it anew would cost as much as a small convolution.
+    """
 
     def __init__(self) -> None:
-        self.held: dict[torch.dtype, Tensor] = {}
+        self.kept: dict[torch.dtype, Tensor] = {}
 
     def numbers(self, count: int, kind: torch.dtype) -> Tensor:
-        held = self.held.get(kind)
-        if held is None or len(held) < count:
-            held = self.held[kind] = torch.empty(count, dtype=kind)
-        return held
+        """At least `count` numbers of a type, uninitialised."""
+        kept = self.kept.get(kind)
+        if kept is None or len(kept) < count:
+            kept = self.kept[kind] = torch.empty(count, dtype=kind)
+        return kept
 
 
 _memory = _Memory()
 
 
 class _Plan:
-    """Sizes of a convolution of x (B, C, H, W) padded by left, right, top and bottom zeros."""
+    """The sizes of one convolution.
+
+    Args:
+        x: (B, C, H, W).
+        weight: (C', C, rows, columns).
+        padding: columns of zeros left and right, rows of zeros above and below.
+    """
 
     def __init__(self, x: Tensor, weight: Tensor, padding: Sequence[int]) -> None:
         left, right, top, bottom = padding
@@ -67,8 +77,8 @@ class _Plan:
         self.threads = min(torch.get_num_threads(), self.batch * self.tiles // SMALLEST_SHARE)
 
     def work(self, kind: torch.dtype) -> Work:
-        """Memory of the calling thread."""
-        # The matrix product takes rows in tiles, and writes the last tile whole.
+        """Scratch memory for the calling thread."""
+        # The matrix product works on tiles of rows and writes the last tile as a whole.
         rows = -(-self.chunk * self.tiles // TILE_ROWS) * TILE_ROWS
         wider = max(self.channels, self.features)
         sizes = [
@@ -81,6 +91,7 @@ class _Plan:
         return Work(*(part.numpy() for part in parts))
 
     def empty(self, like: Tensor) -> Tensor:
+        """An output, uninitialised."""
         return torch.empty(
             self.shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
         )
@@ -96,7 +107,7 @@ def _array(x: Tensor) -> Any:
 
 
 def _transform(weight: Tensor) -> Tensor:
-    """What multiplies a kernel laid out as (rows columns, ...), in its precision."""
+    """The matrix that transforms this kernel, laid out as (rows * columns, ...), in its type."""
     rows, columns = weight.shape[2:]
     return torch.from_numpy(kernel_transform(rows, columns)).to(weight.dtype)
 
@@ -105,7 +116,7 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor, padding: Sequence[int]) ->
     plan, x, kind = _Plan(x, weight, padding), _dense(x), x.dtype
     taps = weight.detach().permute(2, 3, 1, 0).flatten(0, 1).flatten(1)
     weights = (_transform(weight) @ taps).view(-1).numpy()
-    # What is added to the product at the points one is added to every output.
+    # What is added to the product at the point (1, 1) is added to every output: the bias.
     start = torch.zeros(plan.planes, plan.features, dtype=kind)
     start[ONE * plan.width + ONE] = bias.detach()
     y = plan.empty(x)
@@ -126,7 +137,7 @@ def _backward(
     through: bool,
     learned: bool,
 ) -> list[Tensor]:
-    """Gradients of x where `through` asks for it, then of weight and bias where `learned` does."""
+    """Gradients: of x if `through`, then of weight and bias if `learned`."""
     plan, x, gradient, kind = _Plan(x, weight, padding), _dense(x), _dense(gradient), x.dtype
     transform, area = _transform(weight), plan.planes * plan.channels * plan.features
     taps = weight.detach().permute(2, 3, 0, 1).flatten(0, 1).flatten(1)
@@ -151,19 +162,19 @@ def _backward(
     return results
 
 
-def _wanted(ctx: Any) -> tuple[bool, bool]:
-    """Whether gradients of x, and of weight or bias, are."""
+def _needed(ctx: Any) -> tuple[bool, bool]:
+    """Whether the gradient of x is needed, and whether that of weight or bias is."""
     return ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:3])
 
 
 def _spread(results: Sequence[Tensor], through: bool, learned: bool) -> tuple[Tensor | None, ...]:
-    """What `_backward` returns as the gradients of x, weight, bias and padding."""
-    learnt = results[-2:] if learned else (None, None)
-    return (results[0] if through else None, *learnt, None)
+    """The result of `_backward` as the gradients of x, weight, bias and padding."""
+    weight_and_bias = results[-2:] if learned else (None, None)
+    return (results[0] if through else None, *weight_and_bias, None)
 
 
 class Convolution(torch.autograd.Function):
-    """apply(x, weight, bias, padding); see `winograd.layer.Conv2d`, which checks shapes."""
+    """apply(x, weight, bias, padding): the convolution; `winograd.layer.Conv2d` checks shapes."""
 
     @staticmethod
     def forward(
@@ -177,8 +188,8 @@ class Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        wanted = _wanted(ctx)
-        return _spread(_backward(grad_outputs[0], x, weight, ctx.padding, *wanted), *wanted)
+        needed = _needed(ctx)
+        return _spread(_backward(grad_outputs[0], x, weight, ctx.padding, *needed), *needed)
 
 
 def _empty_gradients(
@@ -190,7 +201,7 @@ def _empty_gradients(
     learned: bool,
 ) -> list[Tensor]:
     features, channels, rows, columns = weight.shape
-    # Strides as `_backward` leaves them.
+    # With the strides that the results of `_backward` have, as `torch.compile` requires.
     results = [torch.empty_like(x, memory_format=torch.channels_last)] if through else []
     if learned:
         taps = weight.new_empty(rows, columns, channels, features)
@@ -226,8 +237,8 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
-    wanted = _wanted(ctx)
-    return _spread(_backward_operator(gradient, x, weight, ctx.padding, *wanted), *wanted)
+    needed = _needed(ctx)
+    return _spread(_backward_operator(gradient, x, weight, ctx.padding, *needed), *needed)
 
 
 _operator.register_autograd(_gradients, setup_context=_keep)

@@ -1,4 +1,4 @@
-"""Vector code of the convolution: a constant matrix applied to vectors, and a matrix product."""
+"""Vector code of the convolution: a constant matrix times vectors, and a tiled matrix product."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from raydistill.kernels.winograd.matrices import Matrix
 
 
 def make_linear(matrix: Matrix, *, add: bool = False) -> Any:
-    """linear(source, out, at, step, to, jump, width): a matrix times vectors of `width` numbers.
+    """Make a numba intrinsic that multiplies rows of numbers by a constant matrix.
 
-    Row i of what is multiplied is source[at + i * step :][:width], row j of the result goes to
-    out[to + j * jump :][:width], or is added to it. The width is a multiple of a vector's.
+    linear(source, out, at, step, to, jump, width) computes, for n < width,
+
+        out[to + j * jump + n] = sum_i matrix[j, i] * source[at + i * step + n],
+
+    or adds that to `out`. `width` must be a multiple of the numbers in a vector.
+
+    Args:
+        matrix: known when the code is generated, so that zeros and ones cost nothing.
+        add: whether to add to `out`.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -31,7 +38,8 @@ def make_linear(matrix: Matrix, *, add: bool = False) -> Any:
                 source.load(builder.add(begin, builder.mul(step, INDEX(i))))
                 for i in range(matrix.shape[1])
             ]
-            # All are computed before one is stored: LLVM cannot know that they do not overlap.
+            # All results are computed before the first is stored: LLVM cannot know that source and
+            # `out` do not overlap, and would load the rows again after each store.
             results = [_combine(out, row, rows) for row in matrix]
             for j, result in enumerate(results):
                 place = builder.add(end, builder.mul(jump, INDEX(j)))
@@ -41,7 +49,7 @@ def make_linear(matrix: Matrix, *, add: bool = False) -> Any:
         loop(builder, INDEX(0), width, out.lanes, [], apply)
         return context.get_dummy_value()
 
-    # Numba reads the names of the arguments.
+    # Numba passes arguments by these names, so that they cannot be *args.
     def linear(typingctx, source, out, at, step, to, jump, width):  # type: ignore[no-untyped-def]
         return types.void(source, out, *[types.int64] * 5), generate
 
@@ -49,7 +57,7 @@ def make_linear(matrix: Matrix, *, add: bool = False) -> Any:
 
 
 def _combine(arena: Arena, factors: Sequence[float], rows: Sequence[ir.Value]) -> ir.Value:
-    """The sum of factor times row, without multiplying by one or minus one."""
+    """The sum of factor times row, without multiplying by 0, 1 or -1."""
     builder = arena.builder
     terms = [(float(a), row) for a, row in zip(factors, rows, strict=True) if a != 0.0]
     terms.sort(key=lambda term: abs(term[0]) != 1.0)
@@ -71,11 +79,17 @@ def _combine(arena: Arena, factors: Sequence[float], rows: Sequence[ir.Value]) -
 
 
 def make_product(rows: int, vectors: int) -> Any:
-    """A function computing `rows` rows and `vectors` vectors of columns of a matrix product.
+    """Make a numba intrinsic for one tile of a matrix product.
 
     product(left, right, start, out, at, row, column, depth, other, other_row, begin, begin_row, to,
-    to_row): out[to + m * to_row + n] = start[begin + m * begin_row + n] + sum over k < depth of
-    left[at + m * row + k * column] * right[other + k * other_row + n].
+    to_row) computes, for m < rows and n < vectors * (numbers in a vector),
+
+        out[to + m * to_row + n] = start[begin + m * begin_row + n]
+            + sum_{k < depth} left[at + m * row + k * column] * right[other + k * other_row + n].
+
+    Args:
+        rows: rows of the tile.
+        vectors: columns of the tile, in vectors.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -109,7 +123,7 @@ def make_product(rows: int, vectors: int) -> Any:
             out.store(total, place(to, to_row, m, v))
         return context.get_dummy_value()
 
-    # Numba reads the names of the arguments.
+    # Numba passes arguments by these names, so that they cannot be *args.
     def product(  # type: ignore[no-untyped-def]
         typingctx, left, right, start, out, at, row, column, depth, other, other_row, begin,
         begin_row, to, to_row,
