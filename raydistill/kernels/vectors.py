@@ -72,7 +72,7 @@ class Arena:
         return self.builder.shuffle_vector(start, ir.Constant(self.vector, ir.Undefined), zeros)
 
     def prefetch(self, offset: ir.Value, distance: ir.Value, rows: int) -> None:
-        """Prefetch into the cache the first four vectors of `rows` rows that are `distance` apart."""
+        """Prefetch the first four vectors of each of `rows` rows that are `distance` apart."""
         kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
         function = self._function("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), kinds))
         for m in range(rows):

@@ -1,9 +1,9 @@
 """Incremental decoding of PixelCNN++ on a CPU as one compiled loop.
 
-Between two pixels of a small batch lie some hundred small operations, whose dispatch costs far more
-than their arithmetic; and large batches stream every activation through memory a dozen times. Here
-a compiled loop runs the whole network, keeps its sums in registers and applies the activations as
-they are written.
+In torch, one pixel of a small batch takes some hundred small operations, whose dispatch costs far
+more than their arithmetic; and for a large batch every activation passes through memory a dozen
+times. Here a compiled loop runs the whole network, keeps sums in registers, and applies activations
+when it writes its results.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Emit = Callable[[int, int, Tensor], Tensor]
 """Called with a pixel's row, column and outputs (B, C_out); returns the pixel, (B, C)."""
 
 CHUNK = 32
-"""Images that go through together: the rows of more would no longer stay in the cache."""
+"""Images that are decoded together; the rows of more would not stay in the cache."""
 SMALLEST_SHARE = 4
-"""Images that are worth a thread."""
+"""One thread is used for so many images; for fewer a thread costs more than it saves."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A PixelCNN++ network as the loop knows it.
+    """A PixelCNN++ network as arrays.
 
     Attributes:
-        channels, blocks, stages: its size.
-        matrices: every matrix by its name in `memory.take_weights`, weight norm folded in.
+        channels, blocks, stages: its sizes, as in `PixelCNNConfig`.
+        matrices: all matrices, with weight norm folded in, by their names in `memory.take_weights`.
     """
 
     channels: int
@@ -46,7 +46,7 @@ class Network:
     matrices: Mapping[str, Taps]
 
     def plan(self, batch: int, in_channels: int, side: int) -> Plan:
-        """The plan for so many images of this size."""
+        """The plan for decoding `batch` images of (in_channels, side, side)."""
         taps = self.matrices["output"][0]
         return make_plan(
             Size(
@@ -63,11 +63,11 @@ class Network:
 
 
 class _Decoder:
-    """The arena of some images that go through together.
+    """The arena of a chunk of images that are decoded together.
 
     Args:
-        plan: where everything lies.
-        weights: the arena's first numbers.
+        plan: where everything lies in it.
+        weights: the packed weights, which are its first numbers.
     """
 
     def __init__(self, plan: Plan, weights: Tensor) -> None:
@@ -77,14 +77,14 @@ class _Decoder:
         rows = size.side + 2
         image = self.arena[layout.image : layout.image + rows * layout.image_row]
         image = image.view(rows, rows, size.batch, layout.image_features)
-        # Pixels (H, W, B, C) and, beside them, a plane of ones; around them zeros.
+        # The pixels (H, W, B, C), with a further channel of ones, and zeros around the image.
         self.image = image[2:, 1:-1, :, :-1]
         image[2:, 1:-1, :, -1] = 1.0
         outputs = self.arena[layout.output : layout.output + size.batch * layout.output_row]
         self.output = outputs.view(size.batch, -1)[:, : size.out_channels]
 
     def visit(self, given: Tensor, scalar: ScalarMap, first: int, stop: int) -> None:
-        """Visit pixels in raster order: see `kernel.visit`."""
+        """Visit the pixels `first` ... `stop` - 1 in raster order; see `kernel.visit`."""
         plan, arena = self.plan, self.arena.numpy()
         constants = np.asarray(scalar.constants, dtype=arena.dtype)
         visit(
@@ -104,9 +104,9 @@ class _Decoder:
 
 @torch.no_grad()
 def decode(network: Network, given: Tensor, scalar: ScalarMap) -> Tensor:
-    """Apply a scalar map dimension by dimension, each with parameters from the results before it.
+    """Apply a scalar map to one dimension after another, with parameters from the earlier results.
 
-    Chunks of the batch are shared among as many threads as torch is set to use.
+    The batch is cut into chunks, which are shared among as many threads as torch is set to use.
 
     Args:
         network: sizes and weights.
@@ -144,16 +144,14 @@ def decode(network: Network, given: Tensor, scalar: ScalarMap) -> Tensor:
 
 @torch.no_grad()
 def run(network: Network, batch: int, in_channels: int, size: int, emit: Emit) -> None:
-    """Call `emit` pixel by pixel, with the network's part of every pixel compiled.
-
-    The output that `emit` is called with is overwritten at the next pixel.
+    """Run the compiled network pixel by pixel, and let `emit` compute each pixel from its output.
 
     Args:
         network: sizes and weights.
-        batch: images.
-        in_channels: of an image.
+        batch: how many images.
+        in_channels: channels of an image.
         size: side of an image.
-        emit: see `Emit`.
+        emit: see `Emit`; the output that it is given is overwritten at the next pixel.
     """
     plan = network.plan(batch, in_channels, size)
     decoder = _Decoder(plan, pack_weights(network.matrices, plan))

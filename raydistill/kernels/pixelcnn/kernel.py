@@ -1,4 +1,4 @@
-"""The fused decoder's loop over pixels, compiled: run the steps, draw a pixel, feed it back."""
+"""The decoder's compiled loop over pixels: run the table's steps, compute and store the pixel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _TILE_8_1, _TILE_8_2 = make_tile(8, 1), make_tile(8, 2)
 def _tile(
     arena: Any, table: Any, at: int, rows: int, left: int, right: int, bias: int, out: int, gap: int
 ) -> None:
-    """`rows` rows and one panel of columns of a step's product; rows of `out` are `gap` apart."""
+    """One tile of a step's matrix product: `rows` rows and one panel of columns.
+
+    The rows of the result are `gap` numbers apart.
+    """
     windows, count, depth = at + WINDOWS_FROM, table[at + FIELD.windows], table[at + FIELD.depth]
     left_row, bias_row = table[at + FIELD.left_row], table[at + FIELD.bias_row]
     rest = (windows, count, depth, left, left_row, right, bias, bias_row, out, gap)
@@ -52,7 +55,7 @@ def _tile(
 
 @njit(nogil=True)
 def _run(arena: Any, table: Any, step: int, row: int, column: int, scratch: int) -> None:
-    """One step at a pixel, or with column 0 at a row."""
+    """Run one step of the table at a pixel; steps of whole rows are run with column 0."""
     lanes = VECTOR_BYTES // arena.itemsize
     at = step * FIELDS
     kind, panels = table[at + FIELD.kind], table[at + FIELD.panels]
@@ -73,7 +76,8 @@ def _run(arena: Any, table: Any, step: int, row: int, column: int, scratch: int)
             while count > rows - done:
                 count >>= 1
             for panel in range(panels):
-                # `y` is where the product of this tile lies.
+                # The product of this tile is written to `y`, with rows `gap` apart: to the result
+                # itself, or to scratch memory if only its activations are kept.
                 y, gap = out + done * out_row + panel * width, out_row
                 if kind != STORE and kind != ENTER and kind != ELUS:
                     y, gap = scratch, width
@@ -117,7 +121,7 @@ def _draw(
     constants: Any,
     moved: Any,
 ) -> None:
-    """Every example's pixel from the network's output there and `given` (B, C)."""
+    """Compute a pixel of all images from the network's output there and `given`, (B, C)."""
     channels = layout.in_channels
     for example in range(layout.batch):
         pixel = layout.image + (row + 2) * layout.image_row
@@ -150,16 +154,17 @@ def _compile(stamp: int) -> Any:
         first: int,
         stop: int,
     ) -> None:
-        """Visit pixels `first` ... `stop` - 1 in raster order.
+        """Visit the pixels `first` ... `stop` - 1 in raster order.
 
-        With `kind` NONE the caller reads the output of the one pixel visited and writes the pixel.
+        With `kind` NONE only the network is run: the caller visits one pixel at a time, reads the
+        output and writes the pixel.
 
         Args:
             arena: weights and rows.
-            table, programs, layout: the plan's.
+            table, programs, layout: see `plan.Plan`.
             given: what the scalar map is applied to, (pixels, B, C).
-            kind, num_params, constants, moved: the scalar map's.
-            first, stop: indices of pixels.
+            kind, num_params, constants, moved: see `scalars.ScalarMap`.
+            first, stop: which pixels.
         """
         if stamp < 0:
             return

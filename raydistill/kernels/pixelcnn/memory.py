@@ -1,8 +1,9 @@
-"""Where the fused decoder keeps everything: one array, the arena, handed out by offset.
+"""The decoder's memory: one array, the arena, of which parts are handed out as offsets.
 
-Rows lie as (W + 2, B, features) between two columns of zeros: the windows of all pixels, or of all
-examples at one pixel, are then plain matrices with one distance between rows. Features are padded
-to whole vectors; the weights of the padding are zero, and so is it.
+A row of activations is stored as (W + 2, B, features), with a column of zeros at either end. The
+windows of all pixels of a row, or of all images at one pixel, are then plain matrices with equally
+distant rows. Features are padded to whole vectors; weights of the padding are zero, so that it
+stays zero.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ HALVES = ("encode", "decode")
 
 
 class Size(NamedTuple):
-    """What a plan is a function of; `itemsize` is 4 or 8 bytes a number."""
+    """All sizes that a plan depends on.
+
+    Attributes:
+        in_channels, out_channels: of the network.
+        channels, blocks, stages: of the network, as in `PixelCNNConfig`.
+        side: of the images, in pixels.
+        batch: images that are decoded together.
+        itemsize: bytes in a number, 4 or 8.
+    """
 
     in_channels: int
     out_channels: int
@@ -28,16 +37,23 @@ class Size(NamedTuple):
 
     @property
     def lanes(self) -> int:
-        """Numbers in a vector."""
+        """How many numbers a vector has."""
         return VECTOR_BYTES // self.itemsize
 
     def padded(self, features: int) -> int:
-        """Features in whole vectors."""
+        """A number of features, rounded up to whole vectors."""
         return -(-features // self.lanes) * self.lanes
 
 
 class Rows(NamedTuple):
-    """One or two rows of (W + 2, B, features): offset, and distances of rows and columns."""
+    """Where one row (W + 2, B, features) lies, or two that are used in turn.
+
+    Attributes:
+        start: offset of the first number.
+        row: distance of the two rows; 0 if there is one.
+        column: distance of two columns.
+        features: numbers of one image in one column.
+    """
 
     start: int
     row: int
@@ -45,14 +61,22 @@ class Rows(NamedTuple):
     features: int
 
     def at(self, parity: int, column: int) -> int:
-        """Offset of a column, counted from -1, in the even or the odd row."""
+        """Offset of a column, counted from -1 (the zeros at the left), in the even or odd row."""
         return self.start + parity * self.row + (column + 1) * self.column
 
 
 class Matrix(NamedTuple):
-    """Packed weights: `panels` blocks, each of (windows * depth, vectors * lanes), and a bias.
+    """Where a packed weight matrix lies: panels of (windows * depth, vectors * lanes), and a bias.
 
-    `gated` matrices have columns [a, b] and hold in a panel one vector of a and its b.
+    Attributes:
+        start: offset of the weights.
+        bias: offset of the bias.
+        windows: pixels that the matrix is multiplied with.
+        depth: numbers of one such pixel.
+        panels: blocks of columns.
+        vectors: width of a panel, in vectors.
+        gated: whether the columns are [a, b] of a gate; a panel then has one vector of a and the
+            matching one of b.
     """
 
     start: int
@@ -65,21 +89,25 @@ class Matrix(NamedTuple):
 
 
 class Memory:
-    """Hands out the arena from its start, in whole vectors."""
+    """Hands out parts of the arena, one behind the other, in whole vectors.
+
+    Args:
+        size: all sizes.
+    """
 
     def __init__(self, size: Size) -> None:
         self.size, self.used = size, 0
         self.matrices: dict[str, Matrix] = {}
 
     def take(self, count: int) -> int:
-        """The offset of `count` new numbers."""
+        """Reserve `count` numbers and return their offset."""
         start, self.used = self.used, self.used + self.size.padded(count)
         return start
 
     def matrix(
         self, name: str, windows: int, depth: int, columns: int, *, gated: bool = False
     ) -> None:
-        """Room for the weights and the bias of `columns` columns (twice as many when gated)."""
+        """Reserve a matrix and its bias; `columns` counts a and b of a gated matrix as one."""
         blocks = self.size.padded(columns) // self.size.lanes
         vectors = 2 if gated or blocks % 2 == 0 else 1
         panels = blocks if gated else blocks // vectors
@@ -95,19 +123,19 @@ class Memory:
         )
 
     def rows(self, width: int, features: int, count: int = 1) -> Rows:
-        """One row, or two that take turns."""
+        """Reserve one row of `width` columns, or two that are used in turn."""
         column = self.size.batch * features
         row = (width + 2) * column
         return Rows(self.take(count * row), row if count > 1 else 0, column, features)
 
 
 class Stage:
-    """The rows of one stream at one resolution, in one half of the pyramid.
+    """The rows of one stream at one resolution, on the way down or up the pyramid.
 
     Attributes:
         x: the residual stream, updated in place.
-        elus: its activations as it enters and after every block.
-        hidden: the activations inside every block.
+        elus: its concat-ELU on entering, and after every block.
+        hidden: the concat-ELU inside every block, between its two convolutions.
     """
 
     def __init__(
@@ -124,13 +152,18 @@ class Stage:
 
 
 class Pyramid:
-    """One stream: its stages going down (`encode`) and up (`decode`), both finest first."""
+    """All rows of one stream.
+
+    Attributes:
+        encode: stages on the way down the pyramid, finest first.
+        decode: stages on the way up, finest first.
+    """
 
     def __init__(self, memory: Memory, rows: int) -> None:
         size = memory.size
         widths = [size.side >> stage for stage in range(size.stages)]
         self.encode = [Stage(memory, width, size.blocks, rows) for width in widths]
-        # Decoding starts where encoding ends, at the coarsest stage.
+        # The way up starts where the way down ends: at the coarsest stage, in the same rows.
         self.decode = [Stage(memory, width, size.blocks + 1, rows) for width in widths[:-1]]
         self.decode.append(Stage(memory, widths[-1], size.blocks, rows, self.encode[-1]))
 
@@ -139,13 +172,13 @@ class Pyramid:
         return self.encode if name == "encode" else self.decode
 
     def skip(self, stage: int, block: int) -> Rows:
-        """The activations that the skip connection takes to a block of `decode[stage]`."""
+        """The activations that a skip connection brings to a block of `decode[stage]`."""
         finest = len(self.decode[stage].hidden) - 1
         return self.encode[stage].elus[finest - block]
 
 
 def take_weights(memory: Memory) -> None:
-    """Room for every matrix of the network, under the names that `weights` packs."""
+    """Reserve all matrices of the network, by the names that `weights.pack_weights` uses."""
     size, channels = memory.size, memory.size.channels
     double = 2 * size.padded(channels)
     plain, image = size.padded(channels), size.in_channels + 1

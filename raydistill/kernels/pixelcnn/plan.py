@@ -1,8 +1,8 @@
-"""The fused decoder's plan: a function of sizes alone, and kept for the next batch of that size.
+"""The decoder's plan: where everything lies, and which steps are run at which row and pixel.
 
-A stage that halves the image s times takes part in every 2^s-th row and pixel only, and keeps two
-rows in turn, so that the steps repeat with a period of 2^stages rows. All offsets are written out
-for one period.
+It depends on sizes only, and is cached for further batches of the same sizes. A stage that halves
+the image s times takes part in every 2^s-th row and pixel only, and uses two rows in turn, so that
+the steps repeat every 2^stages rows. The table has the steps of one such period.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from raydistill.kernels.vectors import TILE_ROWS
 
 
 class Layout(NamedTuple):
-    """What the kernel must know beside the steps; offsets and distances in numbers."""
+    """What the kernel must know beside the steps; all offsets and distances count numbers."""
 
     side: int
     batch: int
@@ -37,17 +37,17 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about the decoding of one size but the weights.
+    """Everything about decoding images of one size, except the weights.
 
     Attributes:
-        size: what it is for.
+        size: all sizes.
         layout: what the kernel reads beside the table.
-        matrices: where weights are packed, by name.
-        weights: numbers of the arena that hold weights, at its start.
-        length: numbers of the arena.
-        table: steps, FIELDS numbers each, one after the other.
-        programs: (2^stages, 1 + stages, 2) first and last step: of a row, and of a pixel whose
-            column belongs to 1 ... `stages` stages.
+        matrices: where each matrix lies, by name.
+        weights: how many numbers at the start of the arena are weights.
+        length: how many numbers the arena has.
+        table: the steps, FIELDS numbers each, one after the other.
+        programs: (2^stages, 1 + stages, 2), the range of steps for each row of a period: first of
+            the row itself, then of its pixels whose column belongs to 1 ... `stages` stages.
     """
 
     size: Size
@@ -61,7 +61,7 @@ class Plan:
 
 @lru_cache(maxsize=32)
 def make_plan(size: Size) -> Plan:
-    """The plan for a size."""
+    """Make the plan for these sizes, or return the cached one."""
     memory = Memory(size)
     take_weights(memory)
     weights = memory.used

@@ -1,7 +1,7 @@
-"""The scalar maps that the fused kernel can apply to the network's output by itself.
+"""The conditionals that the compiled decoder can apply itself, as scalar maps.
 
-A conditional that is not listed here still decodes, one call of Python a pixel. To add one: a
-number, a branch in `apply_scalar_map`, a line in `scalar_map`.
+Any other conditional works too, with a call of Python for each pixel. To add one here: a constant,
+a branch in `apply_scalar_map`, and a line in `networks.pixelcnn.compiled_decoding.scalar_map`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from numba import njit
 from torch import Tensor
 
 MOST_STEPS = 200
-"""Newton steps or halvings of an inversion; that of `conditionals.inversion`, a test holds it."""
+"""Upper bound of the steps of an inversion; a test holds it equal to that of
+`conditionals.inversion`."""
 SQUEEZE = 1e-6
-"""How far levels are drawn from 0 and 1 before the logit; that of `data.logit`, a test holds it."""
+"""How far levels are kept from 0 and 1 before the logit; a test holds it equal to that of
+`data.logit`."""
 
 NONE = 0
 GAUSSIAN_FROM_NOISE = 1
@@ -26,14 +28,14 @@ CATEGORICAL_FROM_LOG_ODDS = 4
 
 
 class ScalarMap(NamedTuple):
-    """A scalar map as the kernel knows it.
+    """A conditional's map for the kernel.
 
     Attributes:
         kind: one of the constants above.
-        num_params: parameters a dimension.
-        constants: numbers of the conditional itself.
-        prepare: what is applied to all of z, in torch, before the loop.
-        moved: first and number of the parameters that a pixel's earlier channels add to.
+        num_params: how many parameters a dimension has.
+        constants: the conditional's own numbers, such as bounds.
+        prepare: applied to all of z, in torch, before the loop.
+        moved: (first, count) of the parameters to which a pixel's earlier channels add: the means.
     """
 
     kind: int
@@ -47,12 +49,12 @@ class ScalarMap(NamedTuple):
 def apply_scalar_map(
     kind: int, arena: Any, params: int, num_params: int, value: Any, constants: Any
 ) -> Any:
-    """The map at `value`, with parameters at the offset `params` of the arena."""
+    """Apply the map to `value`, with parameters from the offset `params` of the arena on."""
     if kind == MIXTURE_FROM_LOG_ODDS:
         return invert_mixture(arena, params, num_params // 3, value, constants[0])
     if kind == CATEGORICAL_FROM_LOG_ODDS:
         return invert_categorical(arena, params, num_params, value, constants)
-    # Not max() and min(): a comparison with not-a-number must leave it.
+    # Comparisons instead of max() and min(), so that NaN stays NaN.
     log_scale = arena[params + 1]
     if log_scale < constants[0]:
         log_scale = constants[0]
@@ -75,9 +77,9 @@ def _sigmoid(x: float) -> float:
 def invert_mixture(
     arena: Any, params: int, components: int, log_odds: Any, min_log_scale: Any
 ) -> float:
-    """The x at which a mixture of logistics has these log-odds, in double precision.
+    """The x at which a mixture of logistics has these log-odds, in float64.
 
-    As `conditionals.logistic` and `conditionals.inversion` do it for whole tensors.
+    The same algorithm as `conditionals.logistic` and `conditionals.inversion` have for tensors.
     """
     target = float(log_odds)
     largest, low, high = -math.inf, math.inf, -math.inf
@@ -125,9 +127,10 @@ def invert_mixture(
 def invert_categorical(
     arena: Any, params: int, levels: int, log_odds: Any, constants: Any
 ) -> float:
-    """The standardised value at which the levels' distribution function has these log-odds.
+    """The standardised value at which the distribution function of the levels has these log-odds.
 
-    As `conditionals.categorical` does it for whole tensors; sums run from the nearer end.
+    The same algorithm as `conditionals.categorical` has for tensors. Probabilities are summed from
+    the nearer end, where fewer digits are lost.
     """
     below, above = _sigmoid(float(log_odds)), _sigmoid(-float(log_odds))
     if below != below:

@@ -1,9 +1,8 @@
-"""What the fused decoder does at every row and pixel, as a list of matrix products.
+"""What the decoder computes at every row and pixel, as a list of matrix products.
 
-Each *step* is a product over a few windows of rows with an activation on top; `kernel` runs them.
-What is computed a row and what a pixel at a time is as in `networks.pixelcnn.cache`: the down
-stream and everything that reaches the down-right stream from finished rows once a row, the rest a
-pixel.
+Each *step* multiplies a few windows of rows by a matrix and applies an activation; `kernel` runs
+them. As in `networks.pixelcnn.cache`, the down stream, and all that the down-right stream takes
+from finished rows, is computed once a row; the rest is computed at each pixel.
 """
 
 from __future__ import annotations
@@ -21,7 +20,13 @@ Line = tuple[Step, Sequence[int]]
 
 
 class Place(NamedTuple):
-    """A column of one of two rows; both may be counted from somewhere else by a moving index."""
+    """A column of one of two rows, relative to the pixel that is being computed.
+
+    Attributes:
+        rows: the rows.
+        row: which of the two.
+        column: relative to the pixel's own column.
+    """
 
     rows: Rows
     row: int = 0
@@ -29,17 +34,20 @@ class Place(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """In numbers."""
+        """Its offset in the arena, for the pixel at column 0."""
         return self.rows.at(self.row, self.column)
 
 
 class Program:
-    """The rows of both streams, and the steps over them.
+    """The rows of both streams, and the steps that compute them.
+
+    Args:
+        memory: where rows are reserved, after the matrices.
 
     Attributes:
-        image: pixels and the plane of ones; row r of the image is `at(r + 2, ...)`, below two rows
-            of zeros.
-        output: the network's output at the latest pixel, (B, features).
+        image: the pixels with a channel of ones; row r of the image is `at(r + 2, ...)`, below two
+            rows of zeros.
+        output: the network's output at the current pixel, (B, features).
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -51,7 +59,7 @@ class Program:
         self.image = Rows(memory.take((size.side + 2) * row), row, column, features)
         self.down, self.right = Pyramid(memory, rows=2), Pyramid(memory, rows=1)
         plain = size.padded(size.channels)
-        # What finished rows and the down stream contribute to the products at a pixel.
+        # What finished rows and the down stream add to the products at a pixel, as biases.
         self.input_above = memory.rows(size.side, plain)
         self.above = {
             name: memory.rows(size.side >> int(name.split(".")[2]), width)
@@ -64,7 +72,7 @@ class Program:
         self.output = Rows(memory.take(size.batch * width), 0, 0, width)
 
     def row_steps(self, phase: int) -> list[Line]:
-        """What is done when a row begins; `phase` is its index modulo 2^stages."""
+        """The steps at the beginning of a row; `phase` is its index modulo 2^stages."""
         active = active_stages(phase, self.size.stages)
         above = [Place(self.image, 1, j) for j in _CENTRED]
         two_above = [Place(self.image, 0, j) for j in _CENTRED]
@@ -110,7 +118,7 @@ class Program:
         return lines
 
     def pixel_steps(self, phase: int, level: int) -> list[Line]:
-        """What is done at a pixel of such a row whose column belongs to `level` stages."""
+        """The steps at a pixel of such a row, whose column belongs to `level` stages."""
         active = min(active_stages(phase, self.size.stages), level)
         finest = self.right.encode[0]
         batch = self.size.batch
@@ -150,7 +158,7 @@ class Program:
                 lines += self._right_block("decode", stage, block, parity)
             if stage > 0:
                 for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-                    # The pixel 2c + column of the finer stage, by the finer stage's own index.
+                    # Pixel c of this stage becomes pixels 2c and 2c + 1 of the finer one.
                     grow = self._product(
                         f"right.grow.{stage - 1}.{row}.{column}",
                         STORE,
@@ -182,7 +190,18 @@ class Program:
         left_shift: int | None = None,
         image_row: int = 0,
     ) -> Line:
-        """A step over windows of equal features; `bias` replaces the weights' own."""
+        """A matrix product of windows that have equal features.
+
+        Args:
+            name: of the matrix.
+            kind: what is done with the product, see `table`.
+            windows: what is multiplied.
+            rows: of the product.
+            bias: what to add instead of the matrix's own bias.
+            out, elus: where to write.
+            shift, left_shift: how many times the columns of results, and of windows, are halved.
+            image_row: by how much the windows move with the row of the image.
+        """
         matrix, left = self.matrices[name], windows[0].rows
         assert len(windows) == matrix.windows
         step = Step(
@@ -205,7 +224,7 @@ class Program:
         return _writing(step, out, elus), [window.offset for window in windows]
 
     def _activate(self, stream: Pyramid, stage: int, parity: int, rows: int) -> Line:
-        """The activations of what a coarser stage has grown."""
+        """The activations of a row that upsampling of the coarser stage has written."""
         entered = stream.decode[stage]
         panels = self.size.padded(self.size.channels) // self.size.lanes
         step = Step(ELUS, rows, panels=panels, vectors=1, shift=stage)
@@ -244,7 +263,7 @@ class Program:
         x, finer, lines = self.down.decode[stage].x, self.down.decode[stage - 1].x, []
         for row in (0, 1):
             for column in (0, 1):
-                # An odd column lies between two coarse ones.
+                # An even column depends on one coarse column, an odd one on two.
                 line = self._product(
                     f"down.grow.{stage - 1}.{row}.{column}",
                     STORE,
@@ -256,7 +275,7 @@ class Program:
         return lines
 
     def _from_above(self, half: str, stage: int, block: int, parity: int) -> list[Line]:
-        """What the row above and the down stream add to a block of the down-right stream."""
+        """Biases of a down-right block: what the row above and the down stream add to it."""
         at, name = self.right.half(half)[stage], f"above.{half}.{stage}.{block}"
         context = Place(self.down.half(half)[stage].elus[block + 1], parity)
         first = [*(Place(at.elus[block], 0, j) for j in _LEFT), context]
@@ -301,6 +320,7 @@ class Program:
 
 
 def _writing(step: Step, out: Place | None, elus: Place | None) -> Step:
+    """The step with the places that it writes to."""
     if out:
         step = step._replace(out=out.offset, out_row=out.rows.features, out_column=out.rows.column)
     if elus:
@@ -314,7 +334,7 @@ def _writing(step: Step, out: Place | None, elus: Place | None) -> Step:
 
 
 def _by_column(line: Line, width: int, *, left: int, out: int) -> Line:
-    """Repeat a step over `width` columns, where one side takes every second one."""
+    """Repeat a step over `width` columns, advancing `left` columns of input and `out` of output."""
     step, windows = line
     step = step._replace(
         groups=width,

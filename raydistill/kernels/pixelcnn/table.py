@@ -1,10 +1,10 @@
-"""One line of the fused decoder's table: a matrix product with an activation on top."""
+"""One line of the decoder's table: a matrix product, and what is done with its result."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# What a step does with its product y, in vectors of features.
+# What a step does with its product y; `out` and `elus` are where it writes.
 STORE = 0  # out = y
 HIDDEN = 1  # elus = [elu(y), elu(-y)]
 ENTER = 2  # out = y, elus = [elu(y), elu(-y)]
@@ -13,12 +13,13 @@ ELUS = 4  # no product; elus = [elu(out), elu(-out)]
 
 
 class Step(NamedTuple):
-    """One line of the table. All but `kind` and the counts are offsets or distances in numbers.
+    """One line of the table; offsets and distances count numbers.
 
-    The product has `rows` rows, and is repeated for `groups` groups of them, `..._group` apart. Its
-    inner dimension is `windows` windows of `depth` numbers. At a column c of the image, its left
-    side moves by (c >> left_shift) left_column, everything else by (c >> shift) ..._column.
-    `half` is the distance of elu(y) and elu(-y); `image_row` moves the left side with the row.
+    The product has `rows` rows, and is repeated for `groups` groups of rows, which are `..._group`
+    apart. Its left factor consists of `windows` windows of `depth` numbers each, whose offsets
+    follow the step in the table. At column c of the image the left factor moves by
+    (c >> left_shift) * left_column, and everything else by (c >> shift) * ..._column; at row r the
+    left factor moves by r * image_row. `half` is the distance from elu(y) to elu(-y).
     """
 
     kind: int
@@ -49,7 +50,9 @@ class Step(NamedTuple):
     shift: int = 0
 
 
-# A line of the table holds these fields, at these places, and then the windows' offsets.
 FIELD = Step(*range(len(Step._fields)))
+"""The place of each field in a line of the table."""
 WINDOWS_FROM = len(FIELD)
-FIELDS = WINDOWS_FROM + 8  # at most seven windows
+"""Where in a line the offsets of the windows begin."""
+FIELDS = WINDOWS_FROM + 8
+"""Numbers in a line: a step has at most seven windows."""

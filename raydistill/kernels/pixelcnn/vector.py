@@ -1,6 +1,6 @@
-"""Vector code for the fused decoder: a register-tiled matrix product and two activations.
+"""Vector code for the decoder: a register-tiled matrix product, and two activations.
 
-All numbers live in one array, the arena, and are addressed by offsets into it.
+All numbers are in one array, the arena, and are addressed by offsets into it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,23 @@ from raydistill.kernels.vectors import INDEX, TILE_ROWS, Arena, loop
 
 
 def make_tile(rows: int, vectors: int) -> Any:
-    """A function computing `rows` rows and `vectors` vectors of columns of a matrix product.
+    """Make a numba intrinsic for one tile of a matrix product, summed over segments.
 
-    tile(arena, table, segments, count, depth, left, left_row, right, bias, bias_row, out, out_row):
-    out[m, :] = bias[m, :] + sum over s < count and k < depth of
-    arena[table[segments + s] + left + m * left_row + k] * right[s * depth + k, :],
-    where `left`, `right`, `bias` and `out` are offsets, `..._row` is the distance of two rows, and
-    the rows of `right` follow each other.
+    tile(arena, table, segments, count, depth, left, left_row, right, bias, bias_row, out, out_row)
+    computes, for m < rows,
+
+        out[m, :] = bias[m, :] + sum_{s < count} sum_{k < depth}
+            arena[table[segments + s] + left + m * left_row + k] * right[s * depth + k, :],
+
+    where `left`, `right`, `bias` and `out` are offsets, and `..._row` is the distance of two rows;
+    the rows of `right` lie one after the other.
+
+    Args:
+        rows: rows of the tile.
+        vectors: columns of the tile, in vectors.
     """
-    # A sum cannot take the next term before the last one is through, some four cycles later; few
-    # rows are therefore summed in several strands.
+    # An addition to a sum has to wait some four cycles for the previous one. A tile with few rows
+    # has few sums, so each is split into several partial sums ("strands").
     strands = max(1, 4 // rows)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -62,7 +69,8 @@ def make_tile(rows: int, vectors: int) -> Any:
             begin = builder.add(left, builder.load(address, typ=INDEX))
             starts[:] = [moved(begin, left_row, m) for m in range(rows)]
             if rows == TILE_ROWS:
-                # Rows are too short for the processor to foresee them: a tenth of the time.
+                # Rows are too short for the processor's own prefetching; this saves a tenth of the
+                # time.
                 arena.prefetch(moved(begin, left_row, rows), left_row, rows)
             even = builder.and_(depth, INDEX(-strands))
             state = loop(builder, INDEX(0), even, strands, state, terms(strands))
@@ -85,7 +93,7 @@ def make_tile(rows: int, vectors: int) -> Any:
                 arena.store(total, builder.add(moved(out, out_row, m), INDEX(v * arena.lanes)))
         return context.get_dummy_value()
 
-    # Numba reads the names of the arguments.
+    # Numba passes arguments by these names, so that they cannot be *args.
     def tile(  # type: ignore[no-untyped-def]
         typingctx, arena, table, segments, count, depth, left, left_row, right, bias, bias_row, out,
         out_row,
@@ -96,11 +104,12 @@ def make_tile(rows: int, vectors: int) -> Any:
 
 
 def exp_of_negative(arena: Arena, x: ir.Value) -> ir.Value:
-    """exp(x) for x <= 0 to about one unit in the last place; it ends at the smallest normal number.
+    """exp(x) for x <= 0, to about one unit in the last place.
 
-    x = n log 2 + r with |r| <= log(2) / 2; a Taylor polynomial gives exp(r). Adding and taking off
-    a large number rounds to n and leaves n in the low bits of the sum, whence they become the
-    exponent. Not-a-number goes through.
+    Write x = n log 2 + r with |r| <= log(2) / 2: then exp(x) = 2^n exp(r), and a Taylor polynomial
+    gives exp(r). Adding a large number to x / log 2 and subtracting it again rounds to n; the low
+    bits of that sum are n, which are shifted into the exponent. Below the smallest normal number
+    the result stays there; NaN stays NaN.
     """
     builder = arena.builder
     single = arena.bytes == 4
@@ -135,13 +144,13 @@ def _store_elus(arena: Arena, x: ir.Value, positive: ir.Value, negative: ir.Valu
     decay = builder.fsub(
         exp_of_negative(arena, builder.fneg(arena.call("fabs", x))), arena.constant(1.0)
     )
-    # A comparison with not-a-number is false, so that it comes through in `decay`.
+    # Both comparisons are false for NaN, which therefore comes out as `decay`, a NaN too.
     arena.store(builder.select(builder.fcmp_ordered(">", x, zero), x, decay), positive)
     arena.store(builder.select(builder.fcmp_ordered("<", x, zero), opposite, decay), negative)
 
 
 def _elus(typingctx, arena, source, positive, negative):  # type: ignore[no-untyped-def]
-    """Write elu(x) and elu(-x) of the vector x at `source`; called without `typingctx`."""
+    """elus(arena, source, positive, negative): write elu(x), elu(-x) of the vector at `source`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         memory = Arena(context, builder, signature.args[0], args[0])
@@ -152,9 +161,9 @@ def _elus(typingctx, arena, source, positive, negative):  # type: ignore[no-unty
 
 
 def _gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-untyped-def]
-    """Add a sigmoid(b) to the vector at `x`, then write elu(x) and elu(-x).
+    """gate(arena, source, x, positive, negative): x += a sigmoid(b), then elu(x) and elu(-x).
 
-    `source` is the offset of the vector a, which the vector b follows; called without `typingctx`.
+    The vector a lies at `source` and b right behind it.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -173,6 +182,6 @@ def _gate(typingctx, arena, source, x, positive, negative):  # type: ignore[no-u
     return types.void(arena, *[types.int64] * 4), generate
 
 
-# Numba's annotations do not know that the first argument is its own.
+# Typed as Any because numba's annotations ignore that it passes `typingctx` itself.
 elus: Any = intrinsic(_elus)
 gate: Any = intrinsic(_gate)

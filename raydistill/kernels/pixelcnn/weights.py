@@ -1,4 +1,4 @@
-"""The network's folded weights in the order and blocking that the fused kernel reads them in."""
+"""Packing the network's weights in the order in which the kernel reads them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from raydistill.kernels.pixelcnn.memory import Matrix, Size
 from raydistill.kernels.pixelcnn.plan import Plan
 
 Taps = tuple[Tensor, Tensor | None]
-"""A matrix's windows (windows, in, out) and its bias (out,) or none."""
+"""A matrix as taps (windows, in, out), with its bias (out,) or None."""
 
 
 def pack_weights(matrices: Mapping[str, Taps], plan: Plan) -> Tensor:
-    """The first `plan.weights` numbers of an arena; where they lie depends on no batch size.
+    """Pack all weights into the first `plan.weights` numbers of an arena.
+
+    The same packed weights serve plans for every batch size.
 
     Args:
-        matrices: every matrix of the network by its name in `memory.take_weights`.
-        plan: where they go.
+        matrices: all matrices of the network, by their names in `memory.take_weights`.
+        plan: where each of them goes.
     """
     arena = torch.zeros(plan.weights, dtype=matrices["output"][0].dtype)
     for name, (taps, bias) in matrices.items():
@@ -33,7 +35,7 @@ def _pack(arena: Tensor, matrix: Matrix, size: Size, taps: Tensor, bias: Tensor 
     width = matrix.vectors * size.lanes
     columns = matrix.panels * width
     halves = 2 if matrix.gated else 1
-    # Both halves of activations and of gates are padded by themselves.
+    # elu(x) and elu(-x), and likewise a and b of a gate, are each padded to whole vectors.
     parts = 2 if matrix.depth == 2 * size.padded(size.channels) else 1
     windows, inner, outer = taps.shape
     taps = taps.reshape(windows, parts, inner // parts, halves, outer // halves)
@@ -41,7 +43,7 @@ def _pack(arena: Tensor, matrix: Matrix, size: Size, taps: Tensor, bias: Tensor 
         padded = taps.new_zeros(windows, parts, matrix.depth // parts, halves, columns // halves)
         padded[:, :, : inner // parts, :, : outer // halves] = taps
         taps = padded
-    # (panels, windows, depth, halves, width of one half), where a panel has one vector of each.
+    # To (panels, windows, depth, halves, width of a half): a gate's panel has a vector of a and b.
     blocks = taps.view(windows, matrix.depth, halves, matrix.panels, width // halves)
     blocks = blocks.permute(3, 0, 1, 2, 4)
     _slice(arena, matrix.start, blocks.numel()).view(blocks.shape).copy_(blocks)

@@ -1,7 +1,8 @@
 """The incremental decoder of SampleRNN: one compiled loop over samples.
 
-Linear maps that follow one another are multiplied out beforehand, and what the conditioning alone
-decides is computed for all frames at once; what is left a sample is the perceptron.
+Consecutive linear maps are multiplied into one matrix beforehand, and what depends on the
+conditioning only is computed for all frames at once. What remains for each sample is the
+perceptron.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FAST = {"contract", "reassoc", "nsz"}
-"""What the compiler may do to sums; encode(decode(z)) = z is tested with it."""
+"""Liberties that the compiler may take with sums: fused operations, another order, unsigned zeros.
+Tests hold encode(decode(z)) = z under them."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class SampleRNNSizes:
 def decode(
     sizes: SampleRNNSizes, parameters: Mapping[str, Tensor], z: Tensor, conditioning: Tensor
 ) -> Tensor:
-    """x = T^-1(z; c), standardised; one stream at a time. A sequence is 0 before it begins.
+    """x = T^-1(z; c), standardised, one sequence after another; before its start a sequence is 0.
 
     Args:
         sizes: of the network.
-        parameters: by the names that they have in the module.
+        parameters: the network's, by their names in the module `SampleRNN`.
         z: (B, N).
         conditioning: (B, N / hop, features).
 
@@ -54,8 +56,8 @@ def decode(
 
     def columns(tensor: Tensor) -> Array:
         """(out, in) as contiguous (in, out)."""
-        found: Array = weights(tensor).T.contiguous().numpy()
-        return found
+        transposed: Array = weights(tensor).T.contiguous().numpy()
+        return transposed
 
     into = weights(parameters["gru_upper.weight_ih_l0"])
     given = weights(conditioning) @ (into @ weights(parameters["condition.weight"])).T
@@ -66,7 +68,8 @@ def decode(
     )
     given = given.repeat_interleave(sizes.hop // upper, dim=1)
 
-    # How the upper tier's state is spread over the parts of a frame, with the middle GRU's input.
+    # From the state of the upper tier straight to the inputs of the middle GRU, one matrix for each
+    # middle frame within an upper one.
     inside = weights(parameters["gru_middle.weight_ih_l0"])
     parts = weights(parameters["spread_upper.weight"]).view(
         upper // middle, sizes.hidden, sizes.hidden
@@ -112,25 +115,28 @@ def _numpy_type(dtype: torch.dtype) -> Any:
 
 
 def _input_bias(parameters: Mapping[str, Tensor], gru: str, dtype: torch.dtype) -> Tensor:
-    """What is added to a GRU's inputs whatever the state: not the hidden bias of its new gate."""
-    own: Tensor = parameters[f"{gru}.bias_ih_l0"].detach().to("cpu", dtype).clone()
+    """The bias of a GRU's inputs: both biases of reset and update gate, one of the new gate.
+
+    The other bias of the new gate is multiplied by the reset gate; see `_new_bias`.
+    """
+    bias: Tensor = parameters[f"{gru}.bias_ih_l0"].detach().to("cpu", dtype).clone()
     hidden = parameters[f"{gru}.bias_hh_l0"].detach().to("cpu", dtype)
-    gates = 2 * len(own) // 3
-    own[:gates] += hidden[:gates]
-    return own
+    gates = 2 * len(bias) // 3
+    bias[:gates] += hidden[:gates]
+    return bias
 
 
 def _new_bias(parameters: Mapping[str, Tensor], gru: str, dtype: torch.dtype) -> Array:
-    """The hidden bias of its new gate, which the reset gate multiplies; zero elsewhere."""
+    """The hidden bias of a GRU's new gate, which the reset gate multiplies; 0 for other gates."""
     bias = parameters[f"{gru}.bias_hh_l0"].detach().to("cpu", dtype).clone()
     bias[: 2 * len(bias) // 3] = 0.0
-    found: Array = bias.contiguous().numpy()
-    return found
+    array: Array = bias.contiguous().numpy()
+    return array
 
 
 @njit(nogil=True, fastmath=FAST, cache=True)
 def _add_product(y: Any, weights: Any, x: Any) -> None:
-    """y += x @ weights, (in, out), four rows at a time so that y stays in registers longer."""
+    """y += x @ weights for weights (in, out), four rows at a time: fewer loads and stores of y."""
     rows = len(x)
     whole = rows - rows % 4
     for i in range(0, whole, 4):
@@ -146,7 +152,13 @@ def _add_product(y: Any, weights: Any, x: Any) -> None:
 
 @njit(nogil=True, fastmath=FAST, cache=True)
 def _update_gru(state: Any, given: Any, own: Any) -> None:
-    """A step of torch.nn.GRU from the sums of its inputs and of its state, gates (r, z, n)."""
+    """One step of torch.nn.GRU: update the state, in place.
+
+    Args:
+        state: (hidden,).
+        given: what the input contributes to the gates (reset, update, new), (3 * hidden,).
+        own: what the state contributes to them, (3 * hidden,).
+    """
     hidden = len(state)
     one = given.dtype.type(1.0)
     for j in range(hidden):
@@ -180,7 +192,10 @@ def _decode(
     min_log_scale: float,
     max_log_scale: float,
 ) -> None:
-    """One stream. `whole` is x behind as many zeros as are heard before the first sample."""
+    """Decode one sequence into x; arguments are folded weights, see `decode`.
+
+    `whole` is x after as many zeros as the tiers see before the first sample.
+    """
     length, hidden, width = len(x), len(loop_upper), len(inner_bias)
     size, part, history = len(hear_upper), len(hear_middle), len(hear)
     lead = max(size, history)

@@ -1,4 +1,4 @@
-"""The loop of `run`, compiled: a flow's layers for a few samples, flow after flow."""
+"""The compiled loop of `run`: all layers of a flow for a few samples at a time, flow after flow."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from raydistill.kernels.pixelcnn.vector import make_tile
 from raydistill.kernels.vectors import TILE_ROWS, VECTOR_BYTES
 
 ROOM = 8 * TILE_ROWS
-"""Samples that a layer's memory takes before its last ones are moved to the front."""
+"""Samples that fit into a layer's memory before its last ones are moved to the front again."""
 
 _GATED, _GATED_ROWS = make_tile(1, 2), make_tile(TILE_ROWS, 2)
 _PLAIN, _PLAIN_ROWS = make_tile(1, 1), make_tile(TILE_ROWS, 1)
 
 
 class Plan(NamedTuple):
-    """Where the numbers of a flow lie: offsets from the first of its own, in numbers.
+    """Sizes of the flows, and where the numbers of a flow lie, as offsets from its first one.
 
-    The table of a plan holds the taps of each layer as distances from the sample that they are for,
-    then where each layer's sample 0 lies, then how many samples it hears before that, then 0, the
-    one tap of a layer that hears its own sample alone.
+    A table goes with it. It has, for each layer, the distances of its taps from the current sample;
+    then for each layer the offset of its sample 0; then for each layer how many earlier samples its
+    taps reach; then a 0, which is the only tap of a 1x1 convolution.
     """
 
     flows: int
@@ -56,7 +56,7 @@ def _product(
     arena: Any, table: Any, rows: int, segments: int, count: int, depth: int, left: int,
     right: int, bias: int, out: int, vectors: int,
 ) -> None:  # fmt: skip
-    """A panel of `vectors` vectors of columns for `rows` samples, TILE_ROWS or one."""
+    """One panel of a matrix product: `vectors` vectors of columns, for TILE_ROWS samples or one."""
     gap = vectors * (VECTOR_BYTES // arena.itemsize)
     if vectors == 2:
         if rows == 1:
@@ -73,7 +73,7 @@ def _product(
 def _gated_layer(
     arena: Any, table: Any, plan: Plan, base: int, layer: int, rows: int, here: int, after: int
 ) -> None:
-    """From a layer's inputs at `here` those of the next, at `after`."""
+    """Compute the next layer's inputs, at `after`, from this layer's inputs at `here`."""
     lanes, channels = VECTOR_BYTES // arena.itemsize, plan.channels
     halves, panel = base + plan.halves, plan.kernel * channels * 2 * lanes
     for place in range(channels // lanes):
@@ -92,13 +92,14 @@ def _gated_layer(
 
 @njit(nogil=True)
 def _rectify(arena: Any, first: int, count: int) -> None:
+    """max(x, 0) in place."""
     for at in range(first, first + count):
         arena[at] = max(arena[at], arena.dtype.type(0.0))
 
 
 @njit(nogil=True)
 def _read(arena: Any, table: Any, plan: Plan, base: int, at: int, rows: int) -> None:
-    """Shift and log-scale of samples whose first layer's inputs lie at sample `at`."""
+    """Compute shift and log-scale of `rows` samples; the first layer's inputs lie at sample `at`."""
     lanes, channels = VECTOR_BYTES // arena.itemsize, plan.channels
     starts, final = plan.layers * plan.kernel, base + plan.final
     for layer in range(plan.layers):
@@ -130,7 +131,7 @@ def _read(arena: Any, table: Any, plan: Plan, base: int, at: int, rows: int) -> 
 
 @njit(nogil=True)
 def _make_room(arena: Any, table: Any, plan: Plan, base: int, at: int) -> None:
-    """Move what each layer still hears to the front of its memory."""
+    """Move the samples that each layer's taps still reach to the front of its memory."""
     starts = plan.layers * plan.kernel
     for layer in range(plan.layers):
         count = table[starts + plan.layers + layer] * plan.channels
@@ -145,7 +146,11 @@ def _flow(
     u: Any, given: Any, arena: Any, table: Any, last: float, at: int, plan: Plan, base: int,
     inverse: bool,
 ) -> tuple[float, int]:  # fmt: skip
-    """One flow over a chunk, in place; returns its last noise and the place in the memory."""
+    """Run one flow over a chunk u, in place.
+
+    Returns:
+        The last sample of its input, and the next free sample of its memory.
+    """
     lanes, channels = VECTOR_BYTES // arena.itemsize, plan.channels
     start = base + table[plan.layers * plan.kernel]
     for frame in range(len(given)):
@@ -183,15 +188,17 @@ def _compile(stamp: int) -> Any:
     def run(
         u: Any, given: Any, arena: Any, table: Any, last: Any, at: Any, plan: Plan, inverse: bool
     ) -> None:
-        """A stream's next chunk u (N,), in place, through all flows or back.
+        """Run the next chunk of one sequence through all flows, in place.
 
         Args:
-            u: noise to samples, or with `inverse` samples to noise.
-            given: of each frame what the conditioning adds, (N / hop, flows, layers * 2 C).
-            arena, table: of the stream, see `run`.
-            last, at: of each flow its last noise and the place in its memory.
-            plan: where the numbers lie.
-            inverse: whether to go back.
+            u: (N,), noise that becomes samples, or with `inverse` samples that become noise.
+            given: what the conditioning adds in each frame, (N / hop, flows, layers * 2 C).
+            arena: the numbers of this sequence; see `run`.
+            table: see `Plan`.
+            last: for each flow the last sample of its input, updated.
+            at: for each flow the next free sample of its memory, updated.
+            plan: sizes and offsets.
+            inverse: whether to invert the flows.
         """
         if stamp < 0:
             return

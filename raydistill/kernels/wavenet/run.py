@@ -1,10 +1,10 @@
-"""WaveNet flows as one compiled loop over samples: chunks of synthesis, and the inverse.
+"""WaveNet flows as one compiled loop over samples: synthesis in chunks, and the inverse.
 
-Torch pays for every operation on a short chunk, and lays out the taps of a dilated convolution one
-by one. Here each layer writes its outputs behind those that the next one still hears, a few samples
-at a time, and a product reads them where they lie. All numbers of a stream are in one array, the
-arena: weights, what is remembered, and scratch. Channels are padded to whole vectors, with zeros
-that stay zero through every layer.
+In torch every operation on a short chunk has a cost of its own, and a dilated convolution copies
+its taps. Here each layer appends its outputs, a few samples at a time, to those that the next layer
+still needs, and a matrix product reads them in place. All numbers of a sequence (weights, past
+activations, scratch) are in one array, the arena. Channels are padded to whole vectors with zeros,
+which stay zero through every layer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class FlowSizes:
-    """Sizes of a WaveNet flow; names as in `WaveNetFlowConfig`."""
+    """Sizes of a chain of WaveNet flows, with the names of `WaveNetFlowConfig`."""
 
     flows: int
     layers: int
@@ -38,12 +38,12 @@ class FlowSizes:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """Weights of a gated layer.
+    """Weights of one gated layer with C channels.
 
     Attributes:
-        taps: (2 C, C, 1, kernel).
-        bias: (2 C,).
-        condition: of the conditioning, (2 C, features).
+        taps: of the convolution, (2 C, C, 1, kernel).
+        bias: of the convolution, (2 C,).
+        condition: of the projection of the conditioning, (2 C, features).
     """
 
     taps: Tensor
@@ -66,7 +66,14 @@ class Projection:
 
 @dataclass(frozen=True)
 class FlowWeights:
-    """Weights of one flow: into its channels, its layers, and from them to shift and log-scale."""
+    """Weights of one flow.
+
+    Attributes:
+        enter: from one sample to the channels.
+        layers: the gated layers.
+        inner: from channels to channels, after the layers.
+        head: from the channels to shift and log-scale.
+    """
 
     enter: Projection
     layers: tuple[LayerWeights, ...]
@@ -75,13 +82,15 @@ class FlowWeights:
 
 
 class WaveNetKernel:
-    """Streams of a flow with their memory; the weights are those of the moment it is made.
+    """Sequences that are synthesised or inverted chunk by chunk, with their memory.
+
+    The weights are copied when it is made: later updates do not reach it.
 
     Args:
         sizes: of the flows.
-        weights: one a flow, in the order in which noise passes through them.
-        batch: streams side by side, one computed after the other.
-        dtype: of the samples; float64 is computed with in float64, all else in float32.
+        weights: of each flow, in the order in which noise passes through them.
+        batch: how many sequences; they are computed one after another.
+        dtype: of the samples. float64 is computed in float64, every other type in float32.
     """
 
     def __init__(
@@ -103,23 +112,23 @@ class WaveNetKernel:
         self._at = np.zeros((batch, sizes.flows), dtype=np.int64)
 
     def forward(self, z: Tensor, conditioning: Tensor) -> Tensor:
-        """Standardised x (B, N) of the next z (B, N), with frames (B, N / hop, features).
+        """Standardised x (B, N) from the next chunk z (B, N) and its frames (B, N / hop, features).
 
         Raises:
-            ValueError: they do not fit one another, or the kernel's batch.
+            ValueError: the shapes do not fit one another, or the batch.
         """
         return self._run(z, conditioning, inverse=False)
 
     def inverse(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """z (B, N) of the next standardised x (B, N), with frames (B, N / hop, features).
+        """z (B, N) from the next chunk of standardised x (B, N) and its frames.
 
         Raises:
-            ValueError: they do not fit one another, or the kernel's batch.
+            ValueError: the shapes do not fit one another, or the batch.
         """
         return self._run(x, conditioning, inverse=True)
 
     def _run(self, values: Tensor, conditioning: Tensor, *, inverse: bool) -> Tensor:
-        # The compiled loop would write beyond what does not fit.
+        # The compiled loop checks no bounds: a wrong shape would make it write beyond its arrays.
         shape = len(self._arena), self._plan.hop, self._condition.shape[1]
         check_chunk(values, conditioning, *shape)
         frames = conditioning.detach().to("cpu", self._dtype)
@@ -140,21 +149,21 @@ class WaveNetKernel:
         return u.to(values.device, values.dtype)
 
     def _padded(self, weights: Tensor, *shape: int) -> Tensor:
-        """In the corner of zeros."""
+        """Weights in the corner of a tensor of zeros of a given shape."""
         padded = torch.zeros(shape, dtype=self._dtype)
         corner = weights.detach().to("cpu", self._dtype)
         padded[tuple(slice(size) for size in corner.shape)] = corner
         return padded
 
     def _by_panels(self, weights: Tensor, lanes: int) -> Tensor:
-        """Rows [a, b] (2 C, K): a vector of a, then the same of b, and so on."""
+        """Reorder rows [a, b] (2 C, K): one vector of a, then the matching one of b, and so on."""
         both = weights.unflatten(0, (2, -1))
         both = self._padded(both, 2, self._plan.channels, both.shape[2])
         panels: Tensor = both.unflatten(1, (-1, lanes))
         return panels.transpose(0, 1).flatten(0, 2)
 
     def _write(self, flow: FlowWeights, arena: Tensor, lanes: int) -> None:
-        """The weights of a flow, as the tiles want them: the columns of a panel side by side."""
+        """Write a flow's weights into the arena, in the order in which the tiles read them."""
         plan, channels = self._plan, self._plan.channels
 
         def put(offset: int, values: Tensor) -> None:
@@ -180,7 +189,7 @@ class WaveNetKernel:
 
 
 def check_chunk(samples: Tensor, conditioning: Tensor, batch: int, hop: int, features: int) -> None:
-    """Raise ValueError unless they are whole frames (B, N) and (B, N / hop, features)."""
+    """Raise ValueError unless samples are (B, N) and conditioning is (B, N / hop, features)."""
     count = samples.shape[1] if samples.dim() == 2 else 0
     if count == 0 or count % hop or len(samples) != batch:
         raise ValueError(
@@ -196,6 +205,7 @@ def check_chunk(samples: Tensor, conditioning: Tensor, batch: int, hop: int, fea
 
 
 def _make_plan(config: FlowSizes, lanes: int) -> tuple[Plan, Array]:
+    """Where everything lies in the arena of a flow, with the table of layers; see `loop.Plan`."""
     channels = -(-config.channels // lanes) * lanes
     sizes = {
         "taps": config.layers * config.kernel * channels * 2 * channels,
