@@ -99,7 +99,7 @@ def _rectify(arena: Any, first: int, count: int) -> None:
 
 @njit(nogil=True)
 def _read(arena: Any, table: Any, plan: Plan, base: int, at: int, rows: int) -> None:
-    """Compute shift and log-scale of `rows` samples; the first layer's inputs lie at sample `at`."""
+    """Compute shift and log-scale of `rows` samples whose layer inputs begin at sample `at`."""
     lanes, channels = VECTOR_BYTES // arena.itemsize, plan.channels
     starts, final = plan.layers * plan.kernel, base + plan.final
     for layer in range(plan.layers):
