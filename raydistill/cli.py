@@ -9,11 +9,14 @@ from typing import Any
 import tyro
 
 import raydistill
-from raydistill.commands import run
+from raydistill.commands import dashboard, doctor, report, run
 from raydistill.console import ExitStatus, prepare_output
 
-COMMANDS: dict[str, tuple[type[Any], Callable[[Any], ExitStatus]]] = {
+COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "run": (run.RunSettings, run.run),
+    "report": (report.ReportSettings, report.report),
+    "dashboard": (dashboard.DashboardSettings, dashboard.dashboard),
+    "doctor": (doctor.DoctorSettings, doctor.doctor),
 }
 """Name -> its settings, and what does it."""
 

@@ -11,13 +11,6 @@ class DataError(ValueError):
     """A data set is unknown, absent or damaged; the message says which and what to do."""
 
 
-def short_reason(error: BaseException) -> str:
-    """What an error says, on one line of at most 200 characters; its type where it says nothing."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = " ".join(reason.split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."
-
-
 @dataclass(frozen=True)
 class RawImages:
     """What a loader returns: (N, H, W) or (N, H, W, C) integer levels, (N,) labels.

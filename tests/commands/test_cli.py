@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,7 @@ import pytest
 
 import raydistill
 from raydistill.cli import COMMANDS, main
+from tests.commands.processes import shell
 
 HEAVY = ("torch", "ray", "numba", "matplotlib", "scipy", "pandas", "pyarrow")
 HELP = """
@@ -24,18 +24,6 @@ finally:
     loaded = {name.split(".")[0] for name in sys.modules} & set(sys.argv[1:])
     print(sorted(loaded), file=sys.stderr)
 """
-
-
-def shell(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m raydistill` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "raydistill", *words],
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        check=False,
-        timeout=120,
-    )
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -57,7 +45,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_module_and_the_installed_command_are_one() -> None:
-    assert shell("--version").stdout == f"raydistill {raydistill.__version__}\n"
+    assert shell("--version").output == f"raydistill {raydistill.__version__}\n"
     project = Path(raydistill.__file__).parents[1] / "pyproject.toml"
     module, name = tomllib.loads(project.read_text())["project"]["scripts"]["raydistill"].split(":")
     assert getattr(import_module(module), name) is main
@@ -66,6 +54,6 @@ def test_the_module_and_the_installed_command_are_one() -> None:
 @pytest.mark.parametrize("words", [(), ("walk",), ("run",), ("run", "x", "--speed", "9")], ids=str)
 def test_a_wrong_command_line_is_refused(words: tuple[str, ...]) -> None:
     finished = shell(*words)
-    assert finished.returncode == 2
-    assert finished.stdout == ""
-    assert "Traceback" not in finished.stderr
+    assert finished.code == 2
+    assert finished.output == ""
+    assert "Traceback" not in finished.errors
