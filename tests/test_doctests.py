@@ -30,7 +30,8 @@ def test_the_examples_of_a_module_run(name: str) -> None:
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     report: list[str] = []
-    names = {} if name.split(".")[1] in SELF_CONTAINED else vars(module)
+    room = name.removeprefix("raydistill").strip(".").split(".")[0]
+    names = {} if room in SELF_CONTAINED else vars(module)
     for example in doctest.DocTestFinder(exclude_empty=True).find(module, name, globs=names):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

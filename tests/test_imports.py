@@ -51,3 +51,16 @@ def test_nothing_below_the_cluster_imports_ray() -> None:
 
 def test_records_and_storage_need_no_torch() -> None:
     assert said(LIGHT) == "[]"
+
+
+FRONT_DOOR = """
+import sys
+import raydistill as rd
+names = dir(rd)
+print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "ray", "numba", "pydantic"}))
+print(sorted(set(rd.__all__) - set(names)))
+"""
+
+
+def test_the_front_door_opens_when_it_is_used() -> None:
+    assert said(FRONT_DOOR) == "[]\n[]"

@@ -12,13 +12,7 @@ import raydistill
 from raydistill.console import shell_command
 from raydistill.record import Record
 from raydistill.store.storage import Storage
-
-SAMPLE_OPTIONS: dict[str, tuple[str, ...]] = {
-    "image": ("--count", "64", "--out", "samples.png"),
-    "vocoder": ("--count", "4", "--out", "samples.wav"),
-    "gaussian": ("--count", "64", "--out", "samples.npy"),
-}
-"""Task -> how many samples are worth a look or a listen, and the kind of file they go to."""
+from raydistill.trials.card import SAMPLE_OPTIONS
 
 
 def resume_command(script: str, folder: Storage, name: str) -> str:

@@ -41,19 +41,21 @@ class Asset:
 
     Attributes:
         key: its content hash, 16 hexadecimal digits.
+        recipe: what the key is a hash of.
         tensors: on the CPU.
         info: what the builder said of it.
         found: whether it was there already.
     """
 
     key: str
+    recipe: dict[str, Any]
     tensors: dict[str, Tensor]
     info: dict[str, Any]
     found: bool
 
 
-class _DamagedError(Exception):
-    pass
+class DamagedAssetError(Exception):
+    """An asset in the store cannot be read, or is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,23 @@ class Store:
             description["sha256"] = _checksum(content, description)
             folder.write(INFO, json.dumps(description, indent=1).encode())
             folder.delete(WORK)
-        return Asset(key, safetensors.torch.load(content), built.info, found=False)
+        return Asset(key, recipe, safetensors.torch.load(content), built.info, found=False)
 
     def find(self, kind: str, recipe: dict[str, Any]) -> Asset | None:
         """The asset of a recipe if it is there and whole."""
         return self._load(kind, recipe_key(recipe))
 
-    def _load(self, kind: str, key: str) -> Asset | None:
+    def keys(self, kind: str) -> list[str]:
+        """The keys of all complete assets of a kind, sorted."""
+        folder = self.storage.child(kind)
+        return [name for name in folder.names() if folder.exists(f"{name}/{INFO}")]
+
+    def read(self, kind: str, key: str) -> Asset | None:
+        """The asset of a key; None if there is none.
+
+        Raises:
+            DamagedAssetError: its files are not what was written.
+        """
         folder = self.storage.child(kind, key)
         if not folder.exists(INFO):
             return None
@@ -105,9 +117,16 @@ class Store:
             description = json.loads(folder.read(INFO))
             content = folder.read(TENSORS)
             if _checksum(content, description) != description["sha256"]:
-                raise _DamagedError("its checksum does not match")
-            return Asset(key, safetensors.torch.load(content), description["info"], found=True)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError, _DamagedError) as error:
+                raise DamagedAssetError("its checksum does not match")
+            tensors = safetensors.torch.load(content)
+            return Asset(key, description["recipe"], tensors, description["info"], found=True)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise DamagedAssetError(str(error)) from error
+
+    def _load(self, kind: str, key: str) -> Asset | None:
+        try:
+            return self.read(kind, key)
+        except DamagedAssetError as error:
             logger.warning("%s/%s is damaged (%s); it will be built again", kind, key, error)
             return None
 

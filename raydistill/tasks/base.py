@@ -13,6 +13,8 @@ from raydistill.record import Measured
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
+from raydistill.tasks.assets import TeacherAsset
+from raydistill.tasks.space import Space
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.teachers.base import Teacher
 from raydistill.training.job import Progress, Workers
@@ -52,6 +54,22 @@ class Task(Protocol):
         Raises:
             NotImplementedError: its teachers are not trained, or by one process only.
         """
+        ...
+
+    @classmethod
+    def get_teacher(
+        cls,
+        config: Any,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+    ) -> TeacherAsset:
+        """The teacher alone, from the store or trained; nothing else is built."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """What models of this task need beside their weights."""
         ...
 
     @property

@@ -1,6 +1,6 @@
-"""Which tasks exist: a name -> the configuration of its trials and the class that runs them.
+"""Which tasks exist: a name -> the configuration of its trials, what runs them, what loads them.
 
-A configuration describes and validates; whoever builds something from one asks here. Both classes
+A configuration describes and validates; whoever builds something from one asks here. The classes
 are named by their paths, so that reading an image configuration imports nothing of the vocoder's.
 """
 
@@ -18,35 +18,43 @@ from pydantic import ValidationError
 from raydistill.config.errors import ConfigError
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.tasks.assets import TeacherAsset
 from raydistill.tasks.base import Task
+from raydistill.tasks.space import Space
 from raydistill.tasks.trial_config import TrialConfig, explain
 from raydistill.training.job import Progress, Workers
 
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """Where a task's two classes are, each as `module:Class`.
+    """Where a task's classes are, each as `module:Class`.
 
     Attributes:
         config: a `TrialConfig`.
         task: a `raydistill.tasks.base.Task`.
+        space: a `raydistill.tasks.space.Space`.
     """
 
     config: str
     task: str
+    space: str
 
 
 TASKS = {
     "image": TaskEntry(
-        "raydistill.tasks.image.config:ImageTrial", "raydistill.tasks.image.task:ImageTask"
+        "raydistill.tasks.image.config:ImageTrial",
+        "raydistill.tasks.image.task:ImageTask",
+        "raydistill.tasks.image.space:ImageSpace",
     ),
     "gaussian": TaskEntry(
         "raydistill.tasks.gaussian.config:GaussianTrial",
         "raydistill.tasks.gaussian.task:GaussianTask",
+        "raydistill.tasks.gaussian.space:GaussianSpace",
     ),
     "vocoder": TaskEntry(
         "raydistill.tasks.vocoder.config:VocoderTrial",
         "raydistill.tasks.vocoder.task:VocoderTask",
+        "raydistill.tasks.vocoder.space:SpeechSpace",
     ),
 }
 
@@ -114,6 +122,42 @@ def train_teacher(
         NotImplementedError: the task's teachers are not trained, or by one process only.
     """
     _task_class(config).train_teacher(config, device, work, workers, on_progress)
+
+
+def get_teacher(
+    config: TrialConfig,
+    store: Store,
+    device: torch.device,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> TeacherAsset:
+    """The teacher of a configuration alone, from the store or trained."""
+    return _task_class(config).get_teacher(config, store, device, on_progress)
+
+
+def space_of(config: TrialConfig) -> Space:
+    """What models of a configuration need beside their weights, measured on its data set.
+
+    Raises:
+        DataError: the data set is absent or damaged.
+    """
+    space_class: type[Space] = _class_at(TASKS[config.task].space)
+    return space_class.of_data(config)
+
+
+def parse_space(values: Any) -> Space:
+    """A space from its JSON tree.
+
+    Raises:
+        ConfigError: it is none of a known task.
+    """
+    kind = values.get("task") if isinstance(values, dict) else None
+    if kind not in TASKS:
+        raise ConfigError(f"space.task: {kind!r} is unknown; choose one of {', '.join(TASKS)}")
+    space_class: type[Space] = _class_at(TASKS[kind].space)
+    try:
+        return space_class.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"space.{line}" for line in explain(error))) from None
 
 
 def check_data(config: TrialConfig) -> None:

@@ -14,12 +14,16 @@ from torch.utils.tensorboard import SummaryWriter
 
 from raydistill.media.pictures import grid, png
 from raydistill.media.sounds import Sound, wav
+from raydistill.networks.summary import parameter_count
 from raydistill.record import FILE_NAME, Evaluation, Record, Spent, environment
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.students.base import Student
 from raydistill.tasks.base import Task
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress, Workers
+from raydistill.trials.card import CARD, model_card
+from raydistill.trials.weights import WEIGHTS, save_weights
 
 CONFIG = "config.json"
 
@@ -76,7 +80,7 @@ class TrialWriter:
     def __init__(
         self, config: TrialConfig, run: TrialRun, task: Task, before: Record | None
     ) -> None:
-        self.folder = run.folder
+        self.config, self.space, self.folder = config, task.space, run.folder
         self.record = blank_record(config, run, task.teacher_key)
         if before is not None:  # an interrupted attempt: what it had found stays visible
             spent = replace(self.record.spent, updates=before.spent.updates)
@@ -131,12 +135,27 @@ class TrialWriter:
         self.record = replace(self.record, artefacts=self.record.artefacts | files)
 
     def finish(
-        self, history: tuple[Evaluation, ...], spent: Spent, pictures: dict[str, Tensor]
+        self,
+        history: tuple[Evaluation, ...],
+        spent: Spent,
+        pictures: dict[str, Tensor],
+        student: Student,
     ) -> Record:
         for name, value in history[-1].metrics.items():
             self.writer.add_scalar(f"test/{name}", value, spent.updates)
         self.pictures(pictures, spent.updates)
-        self.record = replace(self.record, status="finished", history=history, spent=spent)
+        files = {"student": WEIGHTS, "card": CARD}
+        self.record = replace(
+            self.record,
+            status="finished",
+            history=history,
+            spent=spent,
+            artefacts=self.record.artefacts | files,
+        )
+        save_weights(self.folder, student, self.config, self.space, self.record.teacher)
+        parameters = parameter_count(student)
+        card = model_card(self.record, self.config, self.folder.uri, parameters)
+        self.folder.write(CARD, card.encode())
         self._close()
         return self.record
 

@@ -98,7 +98,8 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     )
     book.arrays(task.arrays(student, config))
     book.sounds(task.sounds(student, config), config.budget.updates)
-    return book.finish((*outcome.history, result), spent, task.pictures(student, config))
+    pictures = task.pictures(student, config)
+    return book.finish((*outcome.history, result), spent, pictures, student)
 
 
 def read_record(folder: Storage) -> Record | None:

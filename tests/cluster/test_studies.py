@@ -189,7 +189,7 @@ def test_a_study_is_the_same_at_any_concurrency_and_without_ray(study, storage):
     assert results(storage / "alone") == results(storage / "study")
     config = storage / "study" / "trial_00009" / "config.json"
     rerun = subprocess.run(
-        [sys.executable, "-m", "raydistill", str(config), "--storage-path", str(storage),
+        [sys.executable, "-m", "raydistill", "run", str(config), "--storage-path", str(storage),
          "--name", "gaussian"],
         check=True, cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip

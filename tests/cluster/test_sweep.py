@@ -47,7 +47,11 @@ def test_every_requested_trial_ends_once_with_config_record_pictures_and_events(
         assert json.loads((folder / "config.json").read_text()) == record["config"]
         assert [e["split"] for e in record["history"]].count("test") == 1
         assert {"samples", "reconstructions", "teacher", "data"} <= set(record["artefacts"])
+        assert {"student", "card"} <= set(record["artefacts"])
         for picture in record["artefacts"].values():
+            if not picture.endswith(".png"):
+                assert (folder / picture).stat().st_size > 200
+                continue
             with Image.open(folder / picture) as image:
                 assert image.width > 200
         assert list((folder / "events").glob("events.*"))
@@ -76,7 +80,7 @@ def test_again_it_finds_the_teacher_and_gets_the_same_to_the_last_bit(sweep, sto
 def test_running_from_a_config_gives_the_same_trial(sweep, storage):
     config = storage / "one" / "trial_00002" / "config.json"
     subprocess.run(
-        [sys.executable, "-m", "raydistill", str(config), "--storage-path", str(storage),
+        [sys.executable, "-m", "raydistill", "run", str(config), "--storage-path", str(storage),
          "--name", "rerun"],
         check=True,
         cwd=ROOT,

@@ -31,7 +31,9 @@ from raydistill.store.code import code_version, module_of
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
 from raydistill.students.linear import LinearStudent
+from raydistill.tasks.assets import TeacherAsset
 from raydistill.tasks.gaussian.config import GaussianTrial
+from raydistill.tasks.gaussian.space import GaussianSpace
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.teachers.gaussian import GaussianTeacher
 from raydistill.theory.gaussians import Gaussian, radial_force, relative
@@ -52,6 +54,7 @@ class GaussianTask:
 
     def __init__(self, config: GaussianTrial, device: torch.device) -> None:
         self.config, self.device = config, device
+        self.space = GaussianSpace.of_data(config)
         drawn = config.teacher.build_stack(config.event_shape, config.seeds)
         self.teacher: GaussianTeacher = drawn.to(device, config.dtype)
         self.exact: Gaussian = drawn.double().gaussian()
@@ -84,6 +87,18 @@ class GaussianTask:
         """See `Task.train_teacher`."""
         raise NotImplementedError("the gaussian task draws its teachers and trains none")
 
+    @classmethod
+    def get_teacher(
+        cls,
+        config: GaussianTrial,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+    ) -> TeacherAsset:
+        """See `Task.get_teacher`: the stack of all seeds, drawn."""
+        task = cls(config, device)
+        return TeacherAsset(task.teacher_key, task.teacher, {}, True, 1, normal_prior=True)
+
     @property
     def teacher_key(self) -> str:
         """A hash of what the teachers are drawn from."""
@@ -111,8 +126,7 @@ class GaussianTask:
     def build_student(self, config: TrialConfig) -> LinearStudent:
         """The stack of untrained students, each a function of its seed."""
         assert isinstance(config, GaussianTrial)
-        student = config.student.build_stack(config.event_shape, config.seeds)
-        return student.to(self.device, config.dtype)
+        return self.space.build_student(config).to(self.device)
 
     def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:
         """From an update to its batch: (B, K, T), replica k from the stream of its own seed."""

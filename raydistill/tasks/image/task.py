@@ -28,7 +28,8 @@ from raydistill.tasks.image.pairs import (
     is_stored,
     shards_of,
 )
-from raydistill.tasks.image.teacher import data_scale, get_classifier, get_teacher, train_teacher
+from raydistill.tasks.image.space import ImageSpace
+from raydistill.tasks.image.teacher import get_classifier, get_teacher, train_teacher
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress, Workers
 
@@ -59,7 +60,7 @@ class ImageTask:
     ) -> None:
         self.config, self.store, self.device = config, store, device
         self.data = config.data.load()
-        self.scale = data_scale(self.data)
+        self.space = ImageSpace.of_images(self.data)
         self.trained: TeacherAsset = get_teacher(
             config.teacher,
             self.data,
@@ -111,6 +112,18 @@ class ImageTask:
         data = config.data.load()
         train_teacher(config.teacher, data, device, work, workers=workers, on_progress=on_progress)
 
+    @classmethod
+    def get_teacher(
+        cls,
+        config: ImageTrial,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+    ) -> TeacherAsset:
+        """See `Task.get_teacher`."""
+        data = config.data.load()
+        return get_teacher(config.teacher, data, store, device, on_progress=on_progress)
+
     @property
     def teacher_key(self) -> str:
         """The teacher's content hash."""
@@ -152,12 +165,8 @@ class ImageTask:
 
     def build_student(self, config: TrialConfig) -> Student:
         """The untrained student of a trial: a function of its configuration and seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            student = config.student.build(
-                self.data.image_shape, centre=self.scale.centre, spread=self.scale.spread
-            )
-        return student.to(self.device)
+        assert isinstance(config, ImageTrial)
+        return self.space.build_student(config).to(self.device)
 
     def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:
         """What the objective of a trial draws on: a function from an update to its batch."""

@@ -30,6 +30,7 @@ from raydistill.store.code import code_version, module_of
 from raydistill.store.storage import Storage
 from raydistill.tasks.assets import TeacherAsset, with_threads
 from raydistill.tasks.image.config_parts import TeacherTraining
+from raydistill.tasks.image.space import ImageSpace
 from raydistill.teachers.base import Teacher
 from raydistill.teachers.likelihood import Likelihood
 from raydistill.teachers.pixelcnn import PixelCNNConfig
@@ -81,6 +82,7 @@ def get_teacher(
         trained = train_teacher(training, data, device, work, on_progress=on_progress)
         with _uncompiled(training):
             info = _describe(trained.teacher, data, device) | {"history": trained.history}
+        info["space"] = ImageSpace.of_images(data).model_dump(mode="json")
         return Built(trained.teacher.state_dict(), info)
 
     asset = store.get_or_build("teachers", teacher_recipe(training, data), build)
@@ -217,24 +219,10 @@ def encode(teacher: Teacher, x: Tensor) -> Codes:
 
 
 def _untrained(training: TeacherTraining, data: ImageData) -> Teacher:
-    scale = data_scale(data)
+    space = ImageSpace.of_images(data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        return training.model.build(data.image_shape, centre=scale.centre, spread=scale.spread)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Mean and standard deviation of the training logits over all pixels."""
-
-    centre: float
-    spread: float
-
-
-def data_scale(data: ImageData) -> Scale:
-    """The scale that teachers and students are told."""
-    x = logits_of(data.train, data.levels, torch.device("cpu"), "scale")
-    return Scale(float(x.mean()), float(x.std()))
+        return space.build_teacher(training.model)
 
 
 def _uncompiled(training: TeacherTraining) -> AbstractContextManager[object]:

@@ -8,7 +8,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from raydistill.config.errors import ConfigError
 from raydistill.media.sounds import Sound
 from raydistill.media.spectrograms import spectrogram
 from raydistill.objectives import Batch, objective_class
@@ -17,6 +16,7 @@ from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
 from raydistill.students.conditioned import ConditionedFlow
+from raydistill.tasks.assets import TeacherAsset
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.tasks.vocoder.config import VocoderTrial
 from raydistill.tasks.vocoder.corpus import Corpus, cut_frames, cut_samples, windows_or_error
@@ -30,6 +30,7 @@ from raydistill.tasks.vocoder.pairs import (
     is_stored,
     parts_of,
 )
+from raydistill.tasks.vocoder.space import SpeechSpace
 from raydistill.tasks.vocoder.teacher import get_teacher
 from raydistill.teachers.conditioned import ConditionedTeacher
 from raydistill.training.job import Progress, Workers
@@ -53,8 +54,9 @@ class VocoderTask:
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self.config, self.store, self.device = config, store, device
-        self.corpus = Corpus(config.data.load(store.storage.child("speech")))
-        self.trained = get_teacher(config.teacher, self.corpus, store, device, on_progress)
+        self.corpus = _corpus(config, store)
+        self.space = SpeechSpace.of_corpus(self.corpus, config.data, config.event_shape[0])
+        self.trained = get_teacher(config, self.corpus, store, device, on_progress)
         assert isinstance(self.trained.teacher, ConditionedTeacher)
         self.teacher: ConditionedTeacher = self.trained.teacher
         self.train = self.corpus.train.to(device)
@@ -96,6 +98,17 @@ class VocoderTask:
             "the vocoder's teacher carries the state of its streams from update to update; one "
             "process trains it"
         )
+
+    @classmethod
+    def get_teacher(
+        cls,
+        config: VocoderTrial,
+        store: Store,
+        device: torch.device,
+        on_progress: Callable[[Progress], None],
+    ) -> TeacherAsset:
+        """See `Task.get_teacher`."""
+        return get_teacher(config, _corpus(config, store), store, device, on_progress)
 
     @property
     def teacher_key(self) -> str:
@@ -145,16 +158,8 @@ class VocoderTask:
 
     def build_student(self, config: TrialConfig) -> Student:
         """The untrained student of a trial: a function of its configuration and seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            student = config.student.build(config.event_shape)
-        if not isinstance(student, ConditionedFlow):
-            raise ConfigError(
-                f"student.kind: {config.student.kind!r} builds a {type(student).__name__}, and the "
-                "vocoder distils into a ConditionedFlow; derive from "
-                "raydistill.students.conditioned.ConditionedFlow"
-            )
-        return student.to(self.device)
+        assert isinstance(config, VocoderTrial)
+        return self.space.build_student(config).to(self.device)
 
     def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:
         """From an update to its batch: windows of training speech, codes or noise for them.
@@ -273,3 +278,8 @@ class VocoderTask:
                 self.device,
             )
         return self._pairs[draws]
+
+
+def _corpus(config: VocoderTrial, store: Store) -> Corpus:
+    """The data set, its features kept in the store."""
+    return Corpus(config.data.load(store.storage.child("speech")))

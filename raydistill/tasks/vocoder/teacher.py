@@ -22,7 +22,7 @@ from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version, module_of
 from raydistill.store.storage import Storage
 from raydistill.tasks.assets import TeacherAsset, with_threads
-from raydistill.tasks.vocoder.config import SpeechTeacherTraining
+from raydistill.tasks.vocoder.config import SpeechTeacherTraining, VocoderTrial
 from raydistill.tasks.vocoder.corpus import (
     Corpus,
     Sequences,
@@ -31,6 +31,7 @@ from raydistill.tasks.vocoder.corpus import (
     dithered,
     windows_or_error,
 )
+from raydistill.tasks.vocoder.space import SpeechSpace
 from raydistill.teachers.conditioned import ConditionedTeacher
 from raydistill.teachers.samplernn import SampleRNN
 from raydistill.teachers.streams import SequenceLikelihood, StreamBatch
@@ -55,19 +56,22 @@ def teacher_recipe(training: SpeechTeacherTraining, corpus: Corpus) -> dict[str,
 
 
 def get_teacher(
-    training: SpeechTeacherTraining,
+    config: VocoderTrial,
     corpus: Corpus,
     store: Store,
     device: torch.device,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> TeacherAsset:
     """The teacher of a configuration from the store, trained first if it is not there."""
+    training = config.teacher
 
     @with_threads(training.threads)
     def build(work: Storage) -> Built:
         teacher = untrained(training)
         history = _train(teacher, training, corpus, device, work, on_progress)
         info = _describe(teacher, corpus, device) | {"history": history}
+        space = SpeechSpace.of_corpus(corpus, config.data, training.window)
+        info["space"] = space.model_dump(mode="json")
         return Built(teacher.state_dict(), info)
 
     asset = store.get_or_build("teachers", teacher_recipe(training, corpus), build)

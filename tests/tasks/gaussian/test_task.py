@@ -87,7 +87,8 @@ def test_a_record_is_read_back_as_it_was_written(folder: Path, store: Store) -> 
     assert {len(values) for values in last.replicas.values()} == {3}
     for name, value in last.metrics.items():
         assert value == sorted(last.replicas[name])[1]
-    assert record.artefacts == {"arrays": "arrays.safetensors"}
+    files = {"student": "student.safetensors", "card": "card.md", "arrays": "arrays.safetensors"}
+    assert record.artefacts == files
     arrays = safetensors.torch.load((folder / "arrays.safetensors").read_bytes())
     assert {name: tuple(value.shape) for name, value in arrays.items()} == {
         "log_prob_student": (3, 200),
