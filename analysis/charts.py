@@ -33,7 +33,13 @@ LOG_FROM = 8.0
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture, a few words for readers who do not see it, and what it shows on what data."""
+    """A figure.
+
+    Attributes:
+        title: in a few words, for readers who do not see the picture.
+        png: the picture.
+        caption: what it shows, of which data, so that it can be read alone.
+    """
 
     title: str
     png: bytes
@@ -69,7 +75,7 @@ def log_ticks(axis: Axis) -> None:
 
 
 def finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) -> None:
-    """Labels, ticks and grid; the vertical axis is logarithmic where the heights ask for it."""
+    """Sets labels, ticks and grid; the vertical axis is logarithmic if `heights` span much."""
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)
     positive = [h for h in heights if h > 0.0]
@@ -83,7 +89,7 @@ def finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) ->
 
 
 def plain_axis(axis: Axes) -> None:
-    """Quiet ticks, two spines and horizontal lines."""
+    """Gives an axis small ticks, horizontal grid lines, and spines at the left and bottom only."""
     axis.tick_params(labelsize=8.5, color=INK, labelcolor=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color=GRID, linewidth=0.7)
@@ -105,7 +111,7 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
 
 
 def palette(name: str) -> Colormap:
-    """A sequential map without its lightest part, which white paper would swallow."""
+    """A sequential colour map without its lightest colours, which do not show on white."""
     return ListedColormap(colormaps[name](np.linspace(0.0, 0.86, 256)), name)
 
 

@@ -1,4 +1,4 @@
-"""How well early validation values foretell final ones: what early stopping would go by.
+"""How well early validation values predict final ones, on which early stopping would depend.
 
 python analysis/early_values.py STORAGE_PATH NAME
 

@@ -1,4 +1,7 @@
-"""Effects with intervals, verdicts, and the statistics that they rest on; for all tasks."""
+"""Effects with confidence intervals, verdicts on claims, and the statistics behind them.
+
+All tasks use them. An effect is a difference between two arms of a sweep, over training seeds.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, what the records say of it, and where.
+    """A claim of the paper, and the verdict that the records of one regime allow.
 
     Attributes:
         claim: the sentence that is tested.
@@ -91,7 +94,7 @@ class Verdict:
 
 
 def decide(effect: Effect, direction: int) -> Decision:
-    """Does an effect go in the claimed direction (1 or -1), by an amount that counts?
+    """Decide whether an effect goes in the claimed direction (1 or -1) by an amount that counts.
 
     Not reproduced if the interval excludes even the smallest effect that counts; reproduced if all
     of it is on the claim's side of 0; otherwise, or without an interval, undecided.
@@ -105,7 +108,7 @@ def decide(effect: Effect, direction: int) -> Decision:
 
 
 def decide_beyond(effect: Effect, direction: int) -> Decision:
-    """Does an effect exceed its margin in the claimed direction (1 or -1)?
+    """Decide whether an effect exceeds its margin in the claimed direction (1 or -1).
 
     Stricter than `decide`, for claims of a large effect: reproduced only if all of the interval is
     beyond the margin, not reproduced if none of it is.
@@ -135,7 +138,7 @@ class Interval:
 
 
 def median_interval(values: ArrayLike, coverage: float = COVERAGE) -> Interval:
-    """The median, between two order statistics that hold the population's.
+    """The sample median with a distribution-free interval between two order statistics.
 
     The ranks come from the binomial distribution alone, so that the interval covers with at least
     the given probability whatever the distribution (of 20 values, at 95%: the 6th and the 15th). It
@@ -293,8 +296,8 @@ def partial_rank_correlation(
 
 
 def _fisher(value: float, count: int, held: int, coverage: float) -> Interval:
-    # At 1 Fisher's interval would have no width: one exchange of neighbours away is as near as it
-    # comes to be told from 1.
+    # At a correlation of 1 Fisher's interval would have no width. The nearest other value, that of
+    # one exchange of neighbouring ranks, stands in for it.
     nearest = 1.0 - 12.0 / (count * (count**2 - 1.0))
     centre = math.atanh(min(max(value, -nearest), nearest))
     error = math.sqrt((1.0 + 0.5 * value**2) / (count - held - 3.0))

@@ -36,6 +36,15 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class MetricColumn:
+    """A column of a table of metrics: the metric, its heading and its decimals."""
+
+    metric: str
+    label: str
+    digits: int
+
+
+@dataclass(frozen=True)
 class Rendered:
     """A page.
 
@@ -117,7 +126,7 @@ def embed(chart: Chart) -> Embedded:
 
 
 def data_uri(png: bytes) -> str:
-    """The content of a PNG file as a link."""
+    """The content of a PNG file as a `data:` URI, which an HTML page can hold."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -24,13 +24,15 @@ COMPARABLE = (*REGIME, "student", "objective", "updates", "batch_size")
 """Records that agree in these columns may share a figure: same question, same budget."""
 
 RANKED_BY = "validation.classifier_fd"
-"""The search's own measure: ranking by the test split would spend it on a choice."""
+"""The measure that the search minimises. Trials are ranked by it too: ranking by the test split
+would choose by that split, whose values would then be too good."""
 
 MEASURES = (RANKED_BY, "validation.pixel_fd")
-"""What cells are chosen by: the second where there is no classifier."""
+"""Measures that cells are chosen by: the second one for data without classes."""
 
 OVER_TEACHER = "validation.classifier_fd_over_teacher"
-"""The first over that of the teacher's own samples: comparable across teachers and sizes."""
+"""The first measure as a ratio to that of the teacher's own samples, which makes it comparable
+between teachers and image sizes."""
 
 VARIED = ("noise_level", "l1_weight")
 
@@ -293,7 +295,7 @@ def describe(group: pd.DataFrame) -> str:
 
 
 def is_adaptive(group: pd.DataFrame) -> bool:
-    """Whether cells were chosen by an adaptive search.
+    """Whether the cells of a group were chosen by an adaptive search, so that they are no design.
 
     Settings decide where there are any. Otherwise repeated seeds, or a full grid of two factors,
     are taken for a design, since no search leaves them.

@@ -1,1 +1,1 @@
-"""The Gaussian study's tables, claims, explanations, figures and page."""
+"""The Gaussian study: tables, verdicts on claims 1 to 5, causes of failure, figures, page."""

@@ -1,9 +1,9 @@
-"""Claims 1 to 5 as testable sentences over a Gaussian sweep.
+"""Verdicts on claims 1 to 5, which are about Gaussian teachers.
 
-The rules stand here before any data. The unit is the seed: a seed is a teacher, a start and the
-draws, and arms are subtracted seed by seed. An effect is the median of those differences, its
-interval the one that inverts the sign test, so that no law of the differences is assumed. Where one
-sentence rests on several intervals, each is widened for their number (Bonferroni).
+The decision rules were fixed before any sweep was judged. The unit is the seed, which draws a
+teacher, a start and all batches; two arms are subtracted seed by seed. An effect is the median of
+these differences, its interval the one that inverts the sign test, so that no distribution is
+assumed. Where one sentence rests on several intervals, each is widened (Bonferroni).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _regime(setting: str, regime: str, group: pd.DataFrame) -> str:
 
 
 def _concentrates(rows: pd.DataFrame, regime: str) -> Verdict:
-    """Claim 1."""
+    """Claim 1: samples of reverse KL have a higher log p_T than the teacher's own as T grows."""
     claim = (
         "With reverse KL the student concentrates on the teacher's high-density region as T grows: "
         "at the largest T its samples have a higher median log p_T than the teacher's own, and by "
@@ -166,7 +166,7 @@ def _outperforms(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> list[Ve
 
 
 def _fails_later(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> Verdict:
-    """Claim 2, second half."""
+    """Claim 2, second half: z-reconstruction fails at a larger T than reverse KL."""
     claim = (
         "z-reconstruction fails too, but later: at the smallest T at which reverse KL fails it "
         "does not fail yet, and at a larger T it does. A student fails where its KS exceeds the "
@@ -216,7 +216,7 @@ def _fails_later(z: pd.DataFrame, reverse: pd.DataFrame, regime: str) -> Verdict
 
 
 def _robust(rows: pd.DataFrame, regime: str) -> Verdict:
-    """Claim 3."""
+    """Claim 3: with x-reconstruction KL and KS stay at their floors at every T."""
     claim = (
         f"x-reconstruction is robust: on every seed and at every T its KL is below {ROBUST_KL:g} "
         f"nats, and its KS does not exceed the floor by {SMALLEST_KS:g}."
@@ -281,7 +281,7 @@ def _norm_mismatch(rows: pd.DataFrame, regime: str) -> Verdict:
         margin=SMALLEST_NORM,
         strata=medians_by_dimension(table),
     )
-    # What a shell of that width can hide: the deviation of one sample's norm, over the mean norm.
+    # Shown beside the effect, since a shift smaller than the spread of norms is hard to see.
     width = seed_by_dimension(rows, rows["test.norm_variation_floor"]).reindex(columns=[last])[last]
     beside = median_effect("deviation of the teacher's own norms over their mean", width, cells=1)
     return joint_verdict(claim, 5, (main,), -1, (beside,), regime)

@@ -1,4 +1,4 @@
-"""What verdicts on a Gaussian sweep share: which effects count, and how intervals decide."""
+"""Decision rules of the Gaussian claims: the smallest effects that count, how intervals decide."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import pandas as pd
 from analysis.effects import COVERAGE, FEWEST_FOR_MEDIAN, Decision, Effect, Verdict, decide
 
 SMALLEST_SHIFT = 0.1
-"""Of the median log-density, in standard deviations of the teacher's own log-density."""
+"""Smallest shift of the median log p_T, in standard deviations of the teacher's own log p_T."""
 
 SMALLEST_KS = 0.02
 """Excess of the Kolmogorov-Smirnov statistic over its floor. With 1,000 samples the statistic of
 equal laws has a standard deviation of about 0.012."""
 
 SMALLEST_LOG_KL = math.log10(1.25)
-"""Decades of KL: a quarter more or less."""
+"""Smallest change of KL, in decades: 25% more or less."""
 
 SMALLEST_NORM = 0.01
-"""Of the mean norm, over the teacher's."""
+"""Smallest change of the mean norm of samples, as a ratio to the teacher's."""
 
 NEGLIGIBLE = 0.05
 """A probability below this counts as small."""
 
 SMALLEST_SLOPE = 0.1
-"""Of a logarithm against log T: a quantity that falls with this power is halved when T grows a
-thousandfold, which nobody would call vanishing."""
+"""Smallest power of T. A quantity that falls with this power is halved when T grows a thousandfold,
+which is not yet vanishing."""
 
 ROBUST_KL = 1e-6
-"""Nats below which a student counts as its teacher."""
+"""KL in nats below which a student counts as equal to its teacher."""
 
 
 def seed_by_dimension(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def joint_verdict(
     beside: Iterable[Effect],
     regime: str,
 ) -> Verdict:
-    """All effects have to go in the claimed direction; one that does not, refutes."""
+    """The verdict on a claim that needs every effect: one that goes the other way refutes it."""
     main = effects[0]
     decisions = [decide(effect, direction) for effect in effects]
     decision: Decision = "undecided"
@@ -115,6 +115,6 @@ def undecided_verdict(
     main: Effect | None = None,
     beside: tuple[Effect, ...] = (),
 ) -> Verdict:
-    """Undecided, since something is missing."""
+    """An undecided verdict, for want of what `reason` names."""
     effect = main or Effect("nothing measured")
     return Verdict(claim, number, "undecided", effect, beside, regime, reason)

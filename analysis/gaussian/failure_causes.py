@@ -1,8 +1,8 @@
-"""What is to blame where a student fails: sparse signal, gradient noise, conditioning, or budget.
+"""Tests suspected causes of failure: sparse signal, gradient noise, conditioning, budget, start.
 
-Each finding sets two arms beside each other that differ in one factor, seed by seed, in decades of
-KL. What other factors a sweep varies is averaged over within a seed. The rules stand here before
-any data; a finding is made only where the sweep has the axis that it needs.
+A finding compares two arms that differ in one factor, in decades of KL, paired by seed; other
+factors that the sweep varies are averaged over within a seed. The rules were fixed before any sweep
+was judged; a cause is tested only where the sweep has the axis that it needs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ CONDITION = "test.teacher_condition"
 
 @dataclass(frozen=True)
 class Remedy:
-    """A factor's value that takes a suspected cause away, against the usual one."""
+    """A value of a factor that removes a suspected cause of failure, and the usual value."""
 
     suspicion: str
     factor: str
@@ -65,7 +65,7 @@ UNTESTED = {
     "matrix": ("Proposition 1 at equal conditioning", "--matrices standard scaled"),
     "learning_rate": ("the learning rate", "--learning-rates 0.0005 0.005 0.05"),
 }
-"""Suspects, and the options of the sweep that put them to the test."""
+"""Factor -> the suspected cause, and the sweep's options that test it."""
 
 
 def failure_cause_findings(study: GaussianStudy) -> tuple[Finding, ...]:
@@ -84,7 +84,7 @@ def failure_cause_findings(study: GaussianStudy) -> tuple[Finding, ...]:
 
 
 def untested_causes(study: GaussianStudy) -> tuple[tuple[str, str], ...]:
-    """Suspects for which the sweep has no axis, with the options that would add it."""
+    """Suspected causes that the sweep cannot test, with the options that would add the axis."""
     found = []
     for factor, words in UNTESTED.items():
         values = set(study.rows[factor].dropna()) - {""}
@@ -128,7 +128,7 @@ def _remedies(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
-    """Does the remedy lower KL at the largest T, and does it end the failure?"""
+    """Whether the remedy lowers KL at the largest T, and whether it ends the failure."""
     table = paired_contrast(rows, remedy.factor, remedy.remedied, remedy.usual, "log_kl")
     if table.empty:
         return None
@@ -165,7 +165,10 @@ def _try(remedy: Remedy, rows: pd.DataFrame, regime: str) -> Finding | None:
 
 
 def _scale(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
-    """Sparse signal by experiment: R over sqrt(T) keeps the condition number, not Proposition 1."""
+    """Test of the sparse signal: R / sqrt(T) changes Proposition 1's probability alone.
+
+    The condition number stays as it is.
+    """
     name = objective_name(objective)
     table = paired_contrast(rows, "matrix", "scaled", "standard", "log_kl")
     if table.empty or objective not in ("reverse_kl", "z_reconstruction"):
@@ -201,7 +204,10 @@ def _scale(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
-    """Condition at fixed T, and T at fixed condition; KL a dimension, since KL adds up over T."""
+    """Tests of the condition number at fixed T, and of T at fixed condition number.
+
+    The latter compares KL a dimension, since KL is a sum over dimensions.
+    """
     name = objective_name(objective)
     chosen = rows[rows["condition"].notna()]
     chosen = chosen.assign(per=chosen["log_kl"] - chosen["dimension"].map(math.log10))
@@ -226,7 +232,8 @@ def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
             yield Finding(
                 suspicion, answer, main, (left,), name, f"{reason}. {interval_method(main)}"
             )
-    # At both ends: where conditioning ruins everything, T can add nothing to it.
+    # At the smallest and the largest condition: at the latter students fail already, and T may
+    # add nothing.
     for value in sorted({*values[:1], *values[-1:]}):
         own = chosen[chosen["condition"] == value]
         if own["dimension"].nunique() < 2:
@@ -245,7 +252,7 @@ def _conditioning(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _pooled(objective: str, rows: pd.DataFrame) -> Iterator[Finding]:
-    """Condition number and T apart, where both vary from teacher to teacher: partial ranks."""
+    """Partial rank correlations of KL with condition number and T, where teachers vary in both."""
     name = objective_name(objective)
     if objective not in ("reverse_kl", "z_reconstruction"):
         return

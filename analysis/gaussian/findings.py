@@ -1,4 +1,4 @@
-"""What findings share: a suspicion with its answer, and two arms beside each other."""
+"""A finding on a suspected cause of failure, and the paired comparison that it rests on."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Finding:
 
 
 def answer_to_prediction(main: Effect, direction: int, prediction: str) -> tuple[Answer, str]:
-    """Whether a predicted sign came about, by an amount that counts."""
+    """Whether an effect has the sign that a suspicion predicts, by an amount that counts."""
     low, high = sorted((direction * main.low, direction * main.high))
     if math.isnan(main.low):
         return "undecided", too_few_seeds(main.seeds)

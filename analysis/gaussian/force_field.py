@@ -1,4 +1,4 @@
-"""Figure 1 redrawn: the force at a sample, where it points outward, and how often."""
+"""The paper's Figure 1: the force of reverse KL on samples, and how often it points outward."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from analysis.gaussian.study import MONTE_CARLO_DRAWS, Array, GaussianStudy, gro
 from raydistill.theory.propositions import outward_fraction, outward_probability
 
 EIGENVALUES = (4.0, 0.2)
-"""Of the teacher that is drawn: long and narrow, like the paper's."""
+"""Eigenvalues of the covariance of the teacher that is drawn: elongated, like the paper's."""
 
 ANGLE = math.radians(35.0)
 SAMPLE = (0.55, 1.35)
@@ -33,7 +33,7 @@ REACH = 2.6
 TEACHER, STUDENT, NET = "#c0392b", "#2166ac", INK
 OUTWARD = "#009e73"
 LEAST = 1e-13
-"""What the exact probability is good to: less is drawn there."""
+"""Accuracy of the exact probability; smaller values are drawn here."""
 
 
 def force_field_charts(study: GaussianStudy) -> list[Chart]:

@@ -1,4 +1,4 @@
-"""Fairness in the learning rate: each objective at the rate that suits it best."""
+"""Compares objectives each at the learning rate that is best for it on the validation split."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _best(study: GaussianStudy) -> Iterator[tuple[BestRate, pd.DataFrame]]:
     for (setting, dimension, kind), cell in groups(rows, *CELL):
         if cell["learning_rate"].nunique() < 2:
             continue
-        # The label of an arm has too few digits of its rate: records tell trials apart.
+        # Trials are told apart by record: the name of an arm rounds the rate.
         median = cell.groupby("record")[CHOICE].median()
         chosen = cell[cell["record"] == median.idxmin()]
         rate = float(chosen["learning_rate"].iloc[0])

@@ -1,4 +1,4 @@
-"""Figure 2 redrawn: log p_T of the teacher's and of the student's samples."""
+"""The paper's Figure 2: histograms of log p_T of the teacher's and of the student's samples."""
 
 from __future__ import annotations
 

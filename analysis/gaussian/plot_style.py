@@ -1,4 +1,4 @@
-"""What the Gaussian figures share: which arms are drawn, how, and points with intervals."""
+"""Style of the Gaussian figures: which arms are drawn, in which colours, with which axes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def drawn_rows(study: GaussianStudy) -> pd.DataFrame:
 
 
 def omitted_words(study: GaussianStudy) -> str:
-    """What a caption says of the arms and teachers that are not drawn."""
+    """A sentence for a caption on the arms and teachers that are not drawn; empty if all are."""
     shown, total = drawn_rows(study)["arm"].nunique(), study.rows["arm"].nunique()
     text = f" Of {total} arms the {shown} nearest to the paper's are drawn." * (shown < total)
     count = len(study.settings)

@@ -1,4 +1,4 @@
-"""One Gaussian sweep, read whole: its rows with names, its teachers, its paths, its arrays."""
+"""Reads a Gaussian sweep: a table that names teachers, arms and ways of training, and arrays."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FACTS = ("condition", "smallest_eigenvalue", "largest_eigenvalue")
 
 @dataclass(frozen=True)
 class Arrays:
-    """What a trial's figures are drawn from; see `GaussianTask.arrays`.
+    """The arrays of a trial, K seeds each; see `GaussianTask.arrays`.
 
     Attributes:
         log_prob_student, log_prob_teacher: log p_T of samples, (K, N).
@@ -119,7 +119,7 @@ class GaussianStudy:
 def read_gaussian_study(found: RecordSet) -> GaussianStudy:
     """The study of one sweep's records."""
     frame = to_frame(found)
-    # Both are drawn and compared as logarithms: others than positive ones are no values of them.
+    # Logarithms of both are taken: a value that is not positive counts as absent.
     for name in ("dimension", "learning_rate"):
         frame[name] = frame[name].where(frame[name] > 0.0)
     frame = _named(frame)
@@ -263,12 +263,11 @@ def _teachers(study: GaussianStudy) -> pd.DataFrame:
         "test.norm_variation_floor": "norm_variation",
     }
     keys = ["setting", "dimension", "seed"]
-    # Teachers do not depend on what is done with them: one row is as good as another, but one with
-    # arrays is better.
+    # A teacher is the same in all rows; a row with arrays is preferred.
     rows = study.rows.assign(has=study.rows["record"].isin(list(study.arrays)))
     rows = rows.sort_values("has", ascending=False, kind="stable").drop_duplicates(keys)
     rows = rows.reindex(columns=[*keys, "mean", "record", "replica", *names]).rename(columns=names)
-    # Settings come by their condition number, not by how it is spelt.
+    # In the order of the page, which is by condition number, not alphabetical.
     order = {setting: place for place, setting in enumerate(study.settings)}
     rows = rows.sort_values(
         keys, kind="stable", key=lambda c: c.map(order) if c.name == "setting" else c
@@ -285,7 +284,7 @@ def _sampled(study: GaussianStudy, row: pd.Series) -> tuple[float, float, float]
     spectrum = arrays.teacher_spectrum[row["replica"]]
     if not (np.isfinite(spectrum).all() and (spectrum > 0.0).all()):
         return (math.nan, math.nan, math.nan)
-    # Each teacher its own draws: with common ones all of a T would err to the same side.
+    # Each teacher has draws of its own: with common ones the errors of all would agree in sign.
     seed = 1_000 * int(row["dimension"]) + int(row["seed"])
     found = outward_fraction(spectrum, MONTE_CARLO_DRAWS, seed)
     offset = len(spectrum) * row["mean"] ** 2

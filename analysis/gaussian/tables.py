@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Teachers:
-    """What the teachers of one kind and T are, medians over seeds with intervals."""
+    """Properties of the teachers of one kind and T: medians over seeds with intervals."""
 
     setting: str
     dimension: int
@@ -127,7 +127,7 @@ def metric_table(study: GaussianStudy) -> list[Row]:
 
 def _floor(study: GaussianStudy, setting: str, dimension: int, group: pd.DataFrame) -> Row:
     teachers = group.drop_duplicates("seed")
-    # Closed forms have no sampling floor of each seed's; the record's own is a median already.
+    # Closed forms have no floor a seed; for them the record's reference, a median, is used.
     reference = study.records[teachers["record"].iloc[0]].record.reference.get("teacher_test", {})
     values = {}
     for name in METRICS:
@@ -176,9 +176,9 @@ def with_early_outward(study: GaussianStudy) -> pd.DataFrame:
 
 
 def correlations(study: GaussianStudy) -> list[Correlations]:
-    """Rank correlations of KL and KS with what may be to blame, in each cell."""
+    """Rank correlations of KL and KS with suspected causes of failure, in each cell."""
     rows = columns_of(with_early_outward(study), CAUSES)
-    # Ranks below the resolution of KL would be of rounding errors.
+    # KL below the resolution is rounding error and must not be ranked.
     rows = rows.assign(**{KL: log_kl(rows[KL])})
     return list(_correlations(rows))
 
@@ -199,5 +199,5 @@ def _correlations(rows: pd.DataFrame) -> Iterator[Correlations]:
 
 
 def rounded(values: pd.Series) -> pd.Series:
-    """Six significant digits: what is constant by construction varies in the last ones."""
+    """Values with six significant digits, so that rounding errors do not rank equal values."""
     return values.map(lambda value: float(f"{value:.6g}"))

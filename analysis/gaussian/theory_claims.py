@@ -1,4 +1,7 @@
-"""Claims 4 and 5, which are of teachers alone: Proposition 1, and the norm's concentration."""
+"""Verdicts on claims 4 and 5, which are about teachers alone.
+
+Claim 4 is Proposition 1's probability, claim 5 the concentration of the norm of samples.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +34,17 @@ from analysis.gaussian.study import GaussianStudy, groups
 
 RESAMPLES = 2_000
 ACCURATE = 1e-13
-"""What the exact probability is good to, absolutely; a mean below it counts as that."""
+"""Absolute accuracy of the exact probability; smaller means count as this."""
 
 WITHIN = 3.0
-"""Standard errors within which a Monte Carlo estimate agrees."""
+"""A Monte Carlo estimate agrees within so many standard errors."""
 
 SURPRISE = 1e-3
-"""As many teachers outside must have at least this probability under agreement."""
+"""Significance level: the number of teachers outside is a surprise below this probability."""
 
 
 def probability_claims(study: GaussianStudy) -> Iterator[Verdict]:
-    """Claim 4: does the probability vanish, for each kind of teacher; is it what sampling gives?"""
+    """Claim 4, by kind of teacher: the probability vanishes as T grows, and sampling agrees."""
     claim = (
         "Proposition 1's probability of an outward signal at a student N(0, I) vanishes as T "
         "grows: its mean over teachers falls like a power of T, or faster, and at the largest T "
@@ -60,7 +63,7 @@ def probability_claims(study: GaussianStudy) -> Iterator[Verdict]:
 
 
 def _vanishes(claim: str, table: pd.DataFrame, regime: str) -> Verdict:
-    """Both have to hold: what falls may still be common, and what is rare may always have been."""
+    """Whether the probability vanishes: it has to fall with T and be small at the largest T."""
     if table.shape[1] < 2:
         return undecided_verdict(claim, 4, regime, "a single T: nothing falls")
     first, last = dimensions_of(table)[0], dimensions_of(table)[-1]

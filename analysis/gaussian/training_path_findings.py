@@ -1,4 +1,4 @@
-"""Sparse signal by observation: how often samples are pushed outward along the training."""
+"""Tests the sparse signal by the share of samples that are pushed outward during training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from analysis.gaussian.tables import CAUSES, CONFOUNDED, EARLY, rounded, with_ea
 
 
 def training_path_findings(study: GaussianStudy) -> Iterator[Finding]:
-    """Sparse signal by observation: do seeds with fewer outward samples early end worse?
+    """Whether seeds with fewer outward samples early in training end with a larger KL.
 
     At equal conditioning: a teacher's smallest eigenvalues set both its condition number and its
     outward share, so that the plain correlation cannot tell the two apart.

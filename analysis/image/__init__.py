@@ -1,1 +1,1 @@
-"""The image task's claims, figures and page."""
+"""Image sweeps: verdicts on claims 6 to 14, figures, tables, page."""

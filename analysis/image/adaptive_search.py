@@ -1,4 +1,4 @@
-"""What an adaptive search has seen of claims 10 to 12: a description, never a verdict."""
+"""Describes what an adaptive search saw of claims 10 to 12; it is no design, so no verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.table import RANKED_BY
 
 
 def describe_adaptive_search(group: pd.DataFrame, regime: str) -> Iterator[Verdict]:
-    """What an adaptive search has seen: the best of as many trials of each arm, no verdict."""
+    """Compare the best of equally many trials of each arm; every verdict is undecided."""
     noisy, l1 = group[NOISE] > 0.0, group[L1]
     middle = (l1 > 0.25) & (l1 < 0.75)
     questions = (

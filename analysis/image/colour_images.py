@@ -1,7 +1,7 @@
 """Claim 14: on colour images x-reconstruction with noise samples near its teacher (Figure 6).
 
-Appendix B shows teacher and student side by side and says no more. What can be tested of it is that
-the student's distance to the data is not far above its teacher's, and that the noise is to thank.
+Appendix B shows samples of teacher and student without a number. Two sentences are tested: the
+student's distance to the data is at most half again its teacher's, and the noise is the reason.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _near(claim: str, chosen: ChosenCell, metric: str, label: str, regime: str) 
     main = excess_over_floor(
         cell, metric, f"{label}, student minus teacher", margin=margin, suffix=suffix
     )
-    # Nearness is an upper bound: the negated margin asks whether all of the interval is below it.
+    # Being near is an upper bound, so that all of the interval has to be below the margin.
     decision = decide_beyond(replace(main, margin=-margin), -1)
     reason = margin_reason(decision, main)
     if main.seeds >= 3:

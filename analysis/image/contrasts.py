@@ -1,4 +1,4 @@
-"""What the verdicts on images share: regimes, pairs of arms, excesses over a floor, and reasons.
+"""Statistics of the image claims: paired differences between arms, excesses over a floor.
 
 A verdict rests on a balanced design: trials that differ in the one factor that a claim is about
 and agree in everything else, budget included, in at least three training seeds a cell. The unit is
@@ -41,7 +41,7 @@ QUALITY = {
     "coverage": "coverage",
     "high_frequency_ratio": "high-frequency ratio",
 }
-"""Measures that stand beside the one a claim is decided by."""
+"""Further measures of sample quality, shown beside the one that decides a claim."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def floor_effects(rows: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[Effec
 
 
 def best_optimiser_trials(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of trials of one arm with several optimisers those of the best, by validation FD over seeds.
+    """The trials of one arm with its best optimiser settings, by mean validation FD over seeds.
 
     What the test split says of them is then untouched by the choice.
     """
@@ -275,7 +275,7 @@ def directional_verdict(
     *,
     missing: str = "",
 ) -> Verdict:
-    """Does the first effect go in the claimed direction, by an amount that counts?"""
+    """The verdict on a claim that the first effect has a sign (1 or -1); others stand beside it."""
     main, *beside = effects
     decision = decide(main, direction)
     smallest = f"{main.margin:.3g}, {SMALLEST_SHARE:.0%} of the level compared with"
@@ -327,5 +327,5 @@ def interval_method(effect: Effect) -> str:
 
 
 def undecided_verdict(claim: str, number: int, regime: str, reason: str) -> Verdict:
-    """Undecided, since something is missing."""
+    """An undecided verdict, for want of what `reason` names."""
     return Verdict(claim, number, "undecided", Effect("nothing measured"), (), regime, reason)

@@ -27,7 +27,7 @@ TITLES = {
     "figure_5_norms": "Norm of z (Figure 5)",
     "figure_6_colour": "Colour (Figure 6)",
 }
-"""Of figures in the order of a page, for those that could not be drawn."""
+"""Figure -> its title, in the order of the page."""
 
 
 @dataclass(frozen=True)

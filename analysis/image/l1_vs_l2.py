@@ -66,7 +66,7 @@ def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
         factor_effect(group, Contrast(L1, 0.5, 1.0), FD, "classifier FD, mix minus l1"),
         *_beside(group, 0.5, 0.0, "mix minus l2"),
     )
-    # Negated where less is better, so that losing is below 0 in both.
+    # FD is negated, since less is better: in both, a loss is below 0.
     lost = [
         (sharp.low, sharp.high, sharp.margin),
         (-coherent.high, -coherent.low, coherent.margin),

@@ -23,7 +23,7 @@ from analysis.image.contrasts import (
 from analysis.table import is_adaptive, plural
 
 SMALLEST_COLLAPSE = 0.1
-"""Of the share of the most frequent class, above the teacher's own: one sample in ten."""
+"""Smallest excess of the share of the most frequent class over the teacher's own."""
 
 ONE_CLASS = 0.9
 """From this share on samples count as all of one class; a classifier errs on poor samples."""

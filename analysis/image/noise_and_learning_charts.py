@@ -1,4 +1,4 @@
-"""Figures over image records as PNG bytes, each with the caption that it needs to be read alone."""
+"""Figures of image sweeps: metrics against the noise level, and validation FD along training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ from analysis.table import (
 )
 
 FLOOR_WITHIN = 2.5
-"""A floor farther than this factor from all trials is written: drawn, it would flatten them."""
+"""A floor farther than this factor from all trials is given in words: a line there would
+squeeze the trials into a strip."""
 
 L1_LABEL = "l1 weight (0: l2, 1: l1)"
 VALIDATION_LABEL = "{} FD, validation split (lower is better)"
@@ -136,7 +137,7 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colorma
     weights = sorted(set(group["l1_weight"].dropna()))
     levels = sorted(set(group["noise_level"]))
     regular = not is_adaptive(group)
-    # Cells of a grid share their noise level: apart by a fraction of the gap, they can be told.
+    # Cells of one noise level are drawn a little apart, so that their markers do not overlap.
     apart = regular and len(panel.scales) > 1 and len(weights) > 0
     step = 0.3 * min(np.diff(levels)) / len(weights) if apart else 0.0
     heights: list[float] = []

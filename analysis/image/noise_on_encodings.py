@@ -1,8 +1,8 @@
-"""Claim 10: noise on the encodings improves samples (Figure 4a-d), and what part is contraction.
+"""Claim 10: noise on the encodings improves samples (Figure 4a-d), beyond mere contraction.
 
-A student trained on S(T(x) + noise) has seen codes of standard deviation sqrt(1 + noise^2): at
-prior scale 1 it is given shorter ones than it was trained on. A noise-free student sampled at
-1 / sqrt(1 + noise^2) is contracted as much without any noise, which splits the effect in two.
+A student trained on S(T(x) + noise) has seen codes of standard deviation sqrt(1 + noise^2); at
+prior scale 1 it is given smaller ones. Sampling a noise-free student at prior scale
+1 / sqrt(1 + noise^2) contracts z by the same factor; what noise does beyond that is the difference.
 """
 
 from __future__ import annotations

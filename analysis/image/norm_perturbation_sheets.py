@@ -1,4 +1,4 @@
-"""The paper's Figure 5: what the teacher decodes as the norm of z moves, and how often it keeps."""
+"""The paper's Figure 5: teacher samples as the norm of z varies, and how often the class stays."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Claim 13: a noise-trained student can outdo its teacher (section 4.1.3).
 
-The claim says that there is such a student. The best of many cells is the luckiest too: the cell,
-and the prior scale at which it is sampled, are chosen on the validation split, and what is claimed
-of it is read off the test split, which the choice has not seen.
+The claim says that such a student exists. The best of many cells on one split is partly the
+luckiest: the cell and its prior scale are therefore chosen on the validation split, and the claim
+is judged on the test split.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from analysis.image.contrasts import (
 from analysis.table import REGIME, is_adaptive
 
 SMALLEST_COPIED = 0.05
-"""From this share on above the teacher's own, samples that copy training images make a copier."""
+"""A student copies if the share of its samples that copy training images exceeds the teacher's by
+more than this."""
 
 CELL = ["student", "rest", NOISE, L1, RESCALE]
 
@@ -145,7 +146,7 @@ def _copied(cell: pd.DataFrame, suffix: str) -> Effect:
 
 
 def _without_copies(verdict: Verdict, copied: Effect) -> Verdict:
-    """A student that copies has not outdone anyone; one that was not checked may have copied."""
+    """The verdict, reproduced only if the student is shown not to copy training images."""
     if verdict.verdict != "reproduced":
         return verdict
     copies = decide_beyond(copied, 1)

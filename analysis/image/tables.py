@@ -11,50 +11,41 @@ import pandas as pd
 from analysis.image.contrasts import L1, MATCHED, NOISE, RESCALE
 from analysis.image.pictures import NAMES
 from analysis.image.summary import summary
+from analysis.page import MetricColumn
 from analysis.table import MEASURES, REGIME, data_of
 
-
-@dataclass(frozen=True)
-class Column:
-    """A metric with its heading and decimals."""
-
-    metric: str
-    label: str
-    digits: int
-
-
 SAMPLES = (
-    Column(MEASURES[0], "validation FD", 1),
-    Column("classifier_fd", "test FD", 1),
-    Column(f"classifier_fd{MATCHED}", "test FD, matched", 1),
-    Column("classifier_mmd", "classifier MMD", 3),
-    Column("recall", "recall", 2),
-    Column("coverage", "coverage", 2),
+    MetricColumn(MEASURES[0], "validation FD", 1),
+    MetricColumn("classifier_fd", "test FD", 1),
+    MetricColumn(f"classifier_fd{MATCHED}", "test FD, matched", 1),
+    MetricColumn("classifier_mmd", "classifier MMD", 3),
+    MetricColumn("recall", "recall", 2),
+    MetricColumn("coverage", "coverage", 2),
 )
 WITHOUT_CLASSIFIER = (
-    Column(MEASURES[1], "validation pixel FD", 2),
-    Column("pixel_fd", "test pixel FD", 2),
-    Column(f"pixel_fd{MATCHED}", "pixel FD, matched", 2),
-    Column("pixel_recall", "pixel recall", 2),
-    Column("pixel_coverage", "pixel coverage", 2),
+    MetricColumn(MEASURES[1], "validation pixel FD", 2),
+    MetricColumn("pixel_fd", "test pixel FD", 2),
+    MetricColumn(f"pixel_fd{MATCHED}", "pixel FD, matched", 2),
+    MetricColumn("pixel_recall", "pixel recall", 2),
+    MetricColumn("pixel_coverage", "pixel coverage", 2),
 )
 DETAIL = (
-    Column("top_class_share", "top class", 2),
-    Column("different_bins", "bins that differ", 2),
-    Column("copied_share", "copied share", 3),
-    Column("sharpness_ratio", "sharpness", 2),
-    Column(f"sharpness_ratio{MATCHED}", "sharpness, matched", 2),
-    Column("high_frequency_ratio", "high frequencies", 2),
+    MetricColumn("top_class_share", "top class", 2),
+    MetricColumn("different_bins", "bins that differ", 2),
+    MetricColumn("copied_share", "copied share", 3),
+    MetricColumn("sharpness_ratio", "sharpness", 2),
+    MetricColumn(f"sharpness_ratio{MATCHED}", "sharpness, matched", 2),
+    MetricColumn("high_frequency_ratio", "high frequencies", 2),
 )
 LIKELIHOOD = (
-    Column("ks_log_prob", "KS of log p_T", 2),
-    Column("wasserstein_log_prob", "Wasserstein of log p_T, nats/dim", 3),
-    Column("log_prob_shift", "shift of log p_T, sd", 2),
-    Column("z_reconstruction_l2", "z error, l2", 3),
-    Column("reverse_kl", "reverse KL, nats/dim", 3),
-    Column("outward_fraction", "outward", 2),
-    Column("reconstruction_l1", "recon. l1", 3),
-    Column("classifier_fd_reconstruction", "recon. FD", 1),
+    MetricColumn("ks_log_prob", "KS of log p_T", 2),
+    MetricColumn("wasserstein_log_prob", "Wasserstein of log p_T, nats/dim", 3),
+    MetricColumn("log_prob_shift", "shift of log p_T, sd", 2),
+    MetricColumn("z_reconstruction_l2", "z error, l2", 3),
+    MetricColumn("reverse_kl", "reverse KL, nats/dim", 3),
+    MetricColumn("outward_fraction", "outward", 2),
+    MetricColumn("reconstruction_l1", "recon. l1", 3),
+    MetricColumn("classifier_fd_reconstruction", "recon. FD", 1),
 )
 QUALITY = (
     "Quality of samples. Matched: at the prior scale √(1 + noise²) of training instead of 1, where "
@@ -96,7 +87,7 @@ class Table:
     """
 
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[MetricColumn, ...]
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,7 @@ def summaries(frame: pd.DataFrame) -> list[TeacherSummary]:
 
 
 def _teacher(rows: pd.DataFrame) -> TeacherSummary:
-    # A floor has no settings: absent is not one more value of them.
+    # Only cells decide which columns are shown: a floor has no settings.
     cells = rows[~rows["is_floor"].astype(bool)]
     measure = next((f"{m}.mean" for m in MEASURES if _has(cells, f"{m}.mean")), None)
     if measure is not None:
@@ -169,7 +160,7 @@ def _line(row: dict[Any, Any]) -> dict[str, Any]:
     return {name: "–" if name in TEXT and pd.isna(value) else value for name, value in line.items()}
 
 
-def _found(lines: pd.DataFrame, columns: Sequence[Column]) -> tuple[Column, ...]:
+def _found(lines: pd.DataFrame, columns: Sequence[MetricColumn]) -> tuple[MetricColumn, ...]:
     return tuple(column for column in columns if _has(lines, f"{column.metric}.mean"))
 
 

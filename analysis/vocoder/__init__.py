@@ -1,1 +1,1 @@
-"""The page of a vocoder sweep: calibration, teacher, students, claim 15, sounds."""
+"""Vocoder sweeps: test of the measures, verdicts on claim 15, tables, figures, sounds, page."""

@@ -1,4 +1,4 @@
-"""What is compared in a vocoder sweep: objectives with their losses, noise and power loss."""
+"""The arms of a vocoder sweep: an objective with its loss, noise level and power loss."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Do the measures put known sounds in order? If one does not, no student is judged.
+"""Tests the headline measures on known sounds, by the values in the records.
 
-The rule is `raydistill.metrics.known_sounds`', on what the records hold. Whether natural speech is
-strictly above its copy is said, but not asked for.
+If one of them does not put recording, copy, half whisper and whisper in order, no student is
+judged. The rule is that of `raydistill.metrics.known_sounds`; it does not require the recording to
+be strictly above its copy, but the table says whether it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ HEADLINES = {
     HNR: "harmonics-to-noise ratio, dB",
     RECALL: "voiced recall, second tracker",
 }
-"""What tells a whisper, more being more of a voice; the first decides verdicts."""
+"""Measures that are higher the more a sound is voiced; the first decides the verdicts."""
 
 SOUNDS = {
     "natural": "natural",
@@ -32,7 +33,7 @@ SOUNDS = {
 """Known sounds, the best first."""
 
 SMALLEST_SHARE = TOLERANCE
-"""Of the distance from natural speech to a whisper: less does not count."""
+"""Smallest difference that counts, as a share of recording minus whisper."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from analysis.vocoder.decision_rules import (
 from analysis.vocoder.study import EXCESS, LEVEL, ArmCell, Regime, VocoderStudy
 
 PARTS = 3
-"""Sentences that the claim as the paper words it rests on: 15a, 15b and 15c."""
+"""Number of sentences (15a, 15b, 15c) that the claim in the paper's words rests on."""
 TOGETHER = 1.0 - (1.0 - COVERAGE) / PARTS
 
 NO_POWER = (
@@ -57,7 +57,7 @@ def _judge_regime(
     x = next((cell for cell in cells if cell.arm.is_x_l1), None)
     plain = [c for c in cells if c.arm.is_reverse_kl and not c.arm.has_power]
     power = [c for c in cells if c.arm.is_reverse_kl and c.arm.has_power]
-    bench = _Bench(regime, calibration, study.records, study.is_adaptive)
+    bench = _RegimeVerdicts(regime, calibration, study.records, study.is_adaptive)
     for place, kl in enumerate(_or_none(plain)):
         yield bench.whole(kl, x)
         yield bench.whispers(kl)
@@ -70,11 +70,11 @@ def _judge_regime(
 
 
 def _or_none(cells: list[ArmCell]) -> list[ArmCell | None]:
-    """What is missing is said once."""
+    """The cells; a single None if there are none, so that their absence is reported once."""
     return [*cells] or [None]
 
 
-class _Bench:
+class _RegimeVerdicts:
     """Judges the parts of the claim in one regime."""
 
     def __init__(
@@ -88,7 +88,7 @@ class _Bench:
         self.adaptive = adaptive
 
     def whispers(self, kl: ArmCell | None, coverage: float = COVERAGE) -> Verdict:
-        """15a."""
+        """15a: reverse KL is nearer to the whisper than to the teacher."""
         name = "Reverse KL without the power loss" if kl is None else _capital(kl.arm.name)
         claim = (
             f"15a. {name} whispers: at the pitch that they should have, its samples are nearer to "
@@ -98,7 +98,7 @@ class _Bench:
         return self._placed(claim, kl, -1, beside, NO_KL, coverage)
 
     def does_not_whisper(self, x: ArmCell | None, coverage: float = COVERAGE) -> Verdict:
-        """15b."""
+        """15b: x-reconstruction with l1 is nearer to the teacher than to the whisper."""
         claim = (
             "15b. x-reconstruction l1 does not whisper: its samples are nearer to the teacher's "
             "than to the synthetic whisper."
@@ -139,7 +139,7 @@ class _Bench:
         return self._judge(claim, effects, 1, beside)
 
     def is_quiet(self, kl: ArmCell | None) -> Verdict:
-        """15e."""
+        """15e: samples of reverse KL are quieter than the teacher's."""
         name = "Reverse KL without the power loss" if kl is None else _capital(kl.arm.name)
         claim = (
             f"15e. {name} is too quiet: voiced frames of its samples have less power than those of "

@@ -1,4 +1,4 @@
-"""The rules of claim 15, fixed before any sweep was judged; docs/vocoder.md has them in prose."""
+"""Decision rules of claim 15, fixed before any sweep was judged; see docs/vocoder.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from analysis.vocoder.study import WHISPERING, ArmCell, Regime
 
 NUMBER = 15
 SMALLEST_LEVEL_DB = 1.0
-"""Of the level of voiced frames: less is hardly heard."""
+"""Smallest difference in the level of voiced frames that counts; less is hardly heard."""
 
 
 def floor_table(regime: Regime, sound: str, metric: str) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def calibrated_verdict(
     *,
     missing: str = "",
 ) -> Verdict:
-    """Does the first effect go in the claimed direction (1 or -1), and does none contradict it?
+    """The verdict on a claim that the first effect has a sign (1 or -1), with none against it.
 
     Undecided where something is missing, the measures are not calibrated, or there are fewer than
     three training seeds, whose interval would say nothing of training; and where a further effect

@@ -1,4 +1,4 @@
-"""What there is to hear: the WAV files beside records, with spectrograms, in one page."""
+"""The sounds of a vocoder sweep for its page: WAV files beside records, with spectrograms."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ SHOWN = {
 }
 STUDENT, AT_MATCHED = "student", "student_matched"
 MOST_BYTES = 11_000_000
-"""Of all sounds and spectrograms as text: a page of some 15 MB still opens at once."""
+"""Most bytes of sounds and spectrograms in a page, which then still opens at once."""
 
 WINDOW_SECONDS = 0.032
-"""Long enough to resolve the harmonics of a voice."""
+"""Window of the spectrograms, long enough to resolve the harmonics of a voice."""
 
 RANGE_DB = 70.0
 
@@ -102,7 +102,7 @@ class RegimeSounds:
 
 @dataclass(frozen=True)
 class SoundGallery:
-    """All there is to hear.
+    """The sounds of a sweep.
 
     Attributes:
         stages: one a regime with sounds.
@@ -144,7 +144,8 @@ def sound_gallery(study: VocoderStudy) -> SoundGallery:
                     unreadable.append(wave)
                     continue
                 levels = spectrogram(wave)
-                # One scale a sentence, the recording's: a quiet student is a pale one.
+                # All spectrograms of a sentence have the recording's scale, so that a quiet student
+                # looks pale.
                 loudest = float(levels.max()) if math.isnan(loudest) else loudest
                 picture = data_uri(_picture(wave, levels, loudest))
                 audio = f"data:audio/wav;base64,{base64.b64encode(wave.content).decode()}"
@@ -215,7 +216,7 @@ def spectrogram(wave: Wave) -> Array:
 
 
 def _picture(wave: Wave, levels: Array, loudest: float) -> bytes:
-    # Fixed margins: a layout engine draws everything twice, and there are dozens of these.
+    # Margins are fixed for speed: a layout engine draws each of dozens of figures twice.
     figure = Figure(figsize=(3.6, 1.75), dpi=95, facecolor="white")
     _draw(figure.add_axes((0.11, 0.24, 0.86, 0.72)), wave, levels, loudest)
     return figure_png(figure)
@@ -282,7 +283,7 @@ def _note(arrays: Mapping[str, Array], prefix: str, place: int) -> str:
     """What was measured of this sound."""
     forms = ((EXCESS, "excess {:.2f}"), (HNR, "HNR {:.1f} dB"), (LEVEL, "level {:.1f} dB"))
     parts = [
-        # The 0.0 takes the sign from what is rounded to zero.
+        # Adding 0.0 turns a negative zero into zero.
         form.format(round(float(arrays[prefix + metric][place]), 2) + 0.0)
         for metric, form in forms
         if prefix + metric in arrays and place < len(arrays[prefix + metric])

@@ -1,4 +1,4 @@
-"""One vocoder sweep, read whole: its regimes, their arms, and a value a seed and test sentence."""
+"""Reads a vocoder sweep: regimes, their arms, and a value for each seed and test sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from analysis.vocoder.arms import Arm, arm_of, digest, distinct_arms
 EXCESS, HNR, RECALL = "periodicity_excess", "harmonics_to_noise", "voiced_recall_acf"
 LEVEL, WHISPERING = "voiced_level_db", "whispering"
 MATCHED = "matched/"
-"""Before the metrics of samples at the prior scale that a noise-trained student was given."""
+"""Prefix of metrics of samples at the matched prior scale, that of the codes with their noise."""
 
 FLOOR = "floor/"
 FLOORS = ("natural", "copy", "half", "whisper", "teacher")
@@ -158,7 +158,7 @@ def _regime(
         if not floors:
             floors = own
         elif not _same(own, floors):
-            # Floors are a function of what the regime's trials share.
+            # All trials of a regime have the same test sentences, and so the same floors.
             item = records[index]
             where = f"{item.sweep.name}/{item.record.trial}/{item.record.artefacts['arrays']}"
             reason = "its floors are not those of the regime's first trial: other sentences"

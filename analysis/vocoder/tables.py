@@ -10,45 +10,36 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects import FEWEST_SEEDS, Interval
+from analysis.page import MetricColumn
 from analysis.vocoder.calibration import sentence_mean
 from analysis.vocoder.crossed_random_effects import crossed_interval
 from analysis.vocoder.study import EXCESS, MATCHED, WHISPERING, ArmCell, Regime, VocoderStudy
 
-
-@dataclass(frozen=True)
-class Column:
-    """A metric with its heading and decimals."""
-
-    metric: str
-    label: str
-    digits: int
-
-
 VOICE = (
-    Column(WHISPERING, "whispering", 3),
-    Column(EXCESS, "periodicity excess", 3),
-    Column("harmonics_to_noise", "harmonics to noise, dB", 1),
-    Column("voiced_recall_acf", "voiced recall", 2),
-    Column("voiced_recall_dio", "voiced recall, DIO", 2),
-    Column("voicing_error_acf", "voicing error", 2),
-    Column("f0_error_cents_acf", "F0 error, cents", 0),
-    Column("voiced_level_db", "voiced level, dB", 1),
+    MetricColumn(WHISPERING, "whispering", 3),
+    MetricColumn(EXCESS, "periodicity excess", 3),
+    MetricColumn("harmonics_to_noise", "harmonics to noise, dB", 1),
+    MetricColumn("voiced_recall_acf", "voiced recall", 2),
+    MetricColumn("voiced_recall_dio", "voiced recall, DIO", 2),
+    MetricColumn("voicing_error_acf", "voicing error", 2),
+    MetricColumn("f0_error_cents_acf", "F0 error, cents", 0),
+    MetricColumn("voiced_level_db", "voiced level, dB", 1),
 )
-"""What tells a whisper, or its loudness."""
+"""Measures that tell a whisper from a voice, and the level."""
 
 SPECTRA = (
-    Column("band_power_error_db", "band powers, rms error, dB", 1),
-    Column("log_spectral_distance", "log-spectral distance, dB", 1),
-    Column("mel_cepstral_distortion", "mel-cepstral distortion, dB", 1),
-    Column("multi_resolution_stft", "multi-resolution STFT", 3),
-    Column("spectral_flatness_db", "spectral flatness, dB", 1),
+    MetricColumn("band_power_error_db", "band powers, rms error, dB", 1),
+    MetricColumn("log_spectral_distance", "log-spectral distance, dB", 1),
+    MetricColumn("mel_cepstral_distortion", "mel-cepstral distortion, dB", 1),
+    MetricColumn("multi_resolution_stft", "multi-resolution STFT", 3),
+    MetricColumn("spectral_flatness_db", "spectral flatness, dB", 1),
 )
 LIKELIHOODS = (
-    Column("reconstruction_l1", "reconstruction error, l1", 3),
-    Column("reconstruction_l2", "reconstruction error, l2", 3),
-    Column("reverse_kl", "reverse KL, nats a sample", 3),
-    Column("teacher_nll", "−log p_T of samples, nats a sample", 3),
-    Column("z_error_l1", "error in z, l1", 3),
+    MetricColumn("reconstruction_l1", "reconstruction error, l1", 3),
+    MetricColumn("reconstruction_l2", "reconstruction error, l2", 3),
+    MetricColumn("reverse_kl", "reverse KL, nats a sample", 3),
+    MetricColumn("teacher_nll", "−log p_T of samples, nats a sample", 3),
+    MetricColumn("z_error_l1", "error in z, l1", 3),
 )
 TABLES = {
     "Whispering": VOICE,
@@ -108,7 +99,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Teacher:
-    """What is known of a teacher.
+    """A teacher's likelihood and codes, with a warning if it is a poor model.
 
     Attributes:
         key: its content hash.
