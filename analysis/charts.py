@@ -90,7 +90,7 @@ def finish_axis(axis: Axes, x_label: str, y_label: str, heights: list[float]) ->
 
 def plain_axis(axis: Axes) -> None:
     """Gives an axis small ticks, horizontal grid lines, and spines at the left and bottom only."""
-    axis.tick_params(labelsize=8.5, color=INK, labelcolor=INK)
+    axis.tick_params(which="both", labelsize=8.5, color=INK, labelcolor=INK)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", color=GRID, linewidth=0.7)
 

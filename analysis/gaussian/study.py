@@ -16,6 +16,7 @@ from safetensors.numpy import load
 
 from analysis.records import RecordSet, Skipped, TrialRecord, read_artefact
 from analysis.table import count_replicas, to_frame
+from raydistill.record import FILE_NAME
 from raydistill.theory.propositions import outward_fraction
 
 Array = NDArray[np.float64]
@@ -124,14 +125,16 @@ def read_gaussian_study(found: RecordSet) -> GaussianStudy:
         frame[name] = frame[name].where(frame[name] > 0.0)
     frame = _named(frame)
     spent = frame["budget"].isna() | (frame["updates"] == frame["budget"])
-    usable = frame[(frame["status"] == "finished") & spent & frame["dimension"].notna()]
+    ended = frame[(frame["status"] == "finished") & spent]
+    placed = ended["dimension"].notna() & ended["seed"].notna()
+    usable = ended[placed]
     infinite = {name: usable[name].fillna(math.inf) for name in (KL, KL_BACK) if name in usable}
     usable = columns_of(usable.assign(**infinite), [KL, KL_BACK, KS])
     rows = usable.drop_duplicates([*CELL, "regime", "seed"]).sort_values(
         ["condition", "setting", "dimension", "order", "arm", "seed"], kind="stable"
     )
     arrays: dict[int, Arrays] = {}
-    unreadable: list[Skipped] = []
+    unreadable = [_without_place(found.records[i]) for i in dict.fromkeys(ended["record"][~placed])]
     for index in dict.fromkeys(rows["record"]):
         read = _read_arrays(found.records[index])
         if isinstance(read, Skipped):
@@ -141,6 +144,11 @@ def read_gaussian_study(found: RecordSet) -> GaussianStudy:
     repeated = len(usable) - len(rows)
     adaptive = bool(set(frame["search"]) - {"", "grid"})
     return GaussianStudy(frame, rows, found.records, arrays, tuple(unreadable), repeated, adaptive)
+
+
+def _without_place(item: TrialRecord) -> Skipped:
+    where = f"{item.sweep.name}/{item.record.trial}/{FILE_NAME}"
+    return Skipped(item.sweep.name, where, "its configuration has no dimension, or no seed")
 
 
 def ordered(rows: pd.DataFrame, column: str) -> list[str]:

@@ -148,9 +148,14 @@ def test_a_foreign_record_among_gaussian_ones_is_named(tmp_path: Path) -> None:
     put(tmp_path, "t", replace(odd, config={**odd.config, "task": "image"}))
     mean = {**odd.config, "optimiser": {"learning_rate": -1.0}, "dimension": "many"}
     put(tmp_path, "t", replace(odd, trial="trial_00004", config=mean))
+    seedless = {name: value for name, value in odd.config.items() if name != "seed"}
+    put(tmp_path, "t", replace(odd, trial="trial_00005", config=seedless))
     done = run("report.py", tmp_path, cwd=tmp_path)
     assert done.returncode == ExitStatus.SOME_FAILED
     assert "t/trial_00003/record.json is left out: a trial of 'image' among" in done.stderr
+    for index in (4, 5):
+        words = f"t/trial_0000{index}/record.json is left out: its configuration has no dimension"
+        assert words in done.stderr
     page = (tmp_path / "t" / "report.html").read_text(encoding="utf-8")
     assert "Figure 1 redrawn" in page
     assert "Parts that could not be made" not in page

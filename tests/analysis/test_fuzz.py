@@ -241,7 +241,7 @@ test_damaged_sounds, test_many_damaged_sounds = both_sizes(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.sampled_from(SWEEPS), st.data())
 def test_pages_with_a_damaged_record(folders: Path, name: str, data: st.DataObject) -> None:
     paths = sorted((folders / name).glob("trial_*/record.json"))
