@@ -55,6 +55,7 @@ class PowerOfTenTicks(LogFormatter):
 
     Example:
         >>> ticks = PowerOfTenTicks()
+        >>> ticks.create_dummy_axis()
         >>> ticks(0.001), ticks(100.0)
         ('10⁻³', '10²')
     """

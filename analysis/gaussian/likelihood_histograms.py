@@ -91,11 +91,14 @@ def _panel(study: GaussianStudy, axis: Axes, cell: pd.DataFrame, colour: str) ->
 
 def _edges(teacher: Array, student: Array) -> tuple[Array, float]:
     """Bin edges for both, and the share of the student's samples that lies outside."""
-    centre, spread = float(np.median(teacher)), float(np.std(teacher)) or 1.0
-    both = np.concatenate([teacher, student])
-    both = both[np.isfinite(both)]
+    finite = teacher[np.isfinite(teacher)]
+    finite = finite if len(finite) else np.zeros(1)
+    centre, spread = float(np.median(finite)), float(np.std(finite)) or 1.0
+    both = np.concatenate([finite, student[np.isfinite(student)]])
     low = max(float(both.min()), centre - WIDEST * spread)
     high = min(float(both.max()), centre + WIDEST * spread)
+    if not low < high:  # all samples alike
+        low, high = low - 0.5 * spread, low + 0.5 * spread
     inside = (student >= low) & (student <= high)
     return np.linspace(low, high, BINS + 1), float(1.0 - inside.mean())
 
