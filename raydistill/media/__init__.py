@@ -1,1 +1,1 @@
-"""What a person looks at and listens to: PNG, WAV, spectrograms."""
+"""Tensors as files to look at and listen to: PNG, WAV, spectrograms."""

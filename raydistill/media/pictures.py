@@ -9,16 +9,26 @@ from PIL import Image
 from torch import Tensor
 
 COLUMNS = 8
+"""Images side by side in a grid."""
 ENLARGED = 4
-"""Screen pixels per image pixel, so that small images can be looked at."""
+"""Pixels of the PNG file for each pixel of an image, along either axis."""
 
 
 def grid(images: Tensor) -> Tensor:
-    """Tile images in [0, 1] with white lines between: (C, H', W').
+    """Put images in [0, 1] side by side, with white lines between them.
 
     Args:
         images: (N, C, H, W), laid out row by row in COLUMNS columns; or (rows, columns, C, H, W),
-            laid out as they are.
+            laid out in their places.
+
+    Returns:
+        One picture, (C, H', W').
+
+    Example:
+        >>> import torch
+        >>> from raydistill.media.pictures import grid
+        >>> grid(torch.zeros(16, 1, 8, 8)).shape  # 2 rows of 8 images, and the lines
+        torch.Size([1, 19, 73])
     """
     columns = COLUMNS
     if images.ndim == 5:
@@ -34,7 +44,7 @@ def grid(images: Tensor) -> Tensor:
 
 
 def png(picture: Tensor) -> bytes:
-    """A picture (C, H, W) in [0, 1], C of 1 or 3, as the content of a PNG file."""
+    """The content of a PNG file of a picture (C, H, W) in [0, 1], with 1 or 3 channels."""
     large = picture.repeat_interleave(ENLARGED, dim=1).repeat_interleave(ENLARGED, dim=2)
     values = (large * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
     image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)

@@ -14,8 +14,8 @@ class Sound:
     """A mono signal.
 
     Attributes:
-        samples: (N,), full scale is 1.
-        rate: samples a second.
+        samples: (N,); full scale is 1.
+        rate: in samples a second.
     """
 
     samples: Tensor
@@ -23,7 +23,7 @@ class Sound:
 
 
 def wav(sound: Sound) -> bytes:
-    """The content of a 16-bit WAV file; what is beyond full scale is clipped."""
+    """The content of a 16-bit WAV file; samples beyond full scale are clipped."""
     buffer = io.BytesIO()
     values = sound.samples.detach().cpu().clamp(-1.0, 1.0).numpy()
     soundfile.write(buffer, values, sound.rate, format="WAV", subtype="PCM_16")

@@ -1,4 +1,4 @@
-"""An optimiser step as one CUDA graph: a small network on a GPU is bound by launching kernels."""
+"""An update as one CUDA graph: small networks on a GPU spend their time launching kernels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 WARM_UP = 3
-"""Steps before the graph is captured: libraries choose their kernels, the optimiser its state."""
+"""Updates that run normally before capture: in them libraries choose their kernels, and the
+optimiser allocates its state."""
 
 
 class CapturedStep:
-    """A step that is run as it is for some updates, captured once, and replayed from then on.
+    """A step that runs normally for a few updates, is then captured, and from then on replayed.
 
     Args:
-        step: from a batch to what it returns, with tensors that a replay overwrites. It may not
-            wait for the device, and its shapes may not change.
+        step: takes a batch and returns its outputs. A replay overwrites the tensors of earlier
+            outputs. The step must not wait for the device, and its shapes must not change.
     """
 
     def __init__(self, step: Callable[[Any], Any]) -> None:
@@ -40,7 +41,7 @@ class CapturedStep:
         return self._output
 
     def _warm(self, batch: Any) -> Any:
-        """On a stream of its own, as capture will be."""
+        """Run a step on a stream of its own, as capturing will."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -57,7 +58,7 @@ class CapturedStep:
 
 
 def _overwrite(static: Any, fresh: Any) -> None:
-    """Copy the tensors of a batch into those that the graph reads."""
+    """Copy the tensors of a new batch into those that the graph reads."""
     if isinstance(static, Tensor):
         static.copy_(fresh)
     elif is_dataclass(static):

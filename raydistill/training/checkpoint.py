@@ -1,4 +1,4 @@
-"""The one checkpoint of a job: weights, optimiser and progress in a single safetensors file."""
+"""The checkpoint of a job: weights, optimiser and progress in one safetensors file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ CHECKPOINT = "checkpoint.safetensors"
 def save_checkpoint(
     job: Job, optimiser: torch.optim.Optimizer, state: TrainingState, folder: Storage
 ) -> None:
-    """One safetensors file: nothing in it is ever unpickled."""
+    """Write the checkpoint of a job, atomically; nothing in it is ever unpickled.
+
+    Args:
+        job: whose module's weights are saved.
+        optimiser: whose state is saved.
+        state: how far the job has come.
+        folder: where the file goes; an earlier checkpoint is replaced.
+    """
     tensors = {f"module.{name}": value for name, value in job.module.state_dict().items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in slots.items()}
@@ -40,17 +47,17 @@ def save_checkpoint(
 def load_checkpoint(
     job: Job, optimiser: torch.optim.Optimizer, folder: Storage, device: torch.device
 ) -> TrainingState:
-    """Put a job's weights and its optimiser where the folder's checkpoint left them.
+    """Restore a job's weights and its optimiser from the checkpoint in a folder.
 
     Args:
         job: its module is changed in place.
-        optimiser: over the module's parameters; changed in place.
-        folder: of the checkpoint.
-        device: where the module lives.
+        optimiser: of the module's parameters; changed in place.
+        folder: where the checkpoint is.
+        device: of the module.
 
     Returns:
-        How far the job had come: nowhere, if there is no checkpoint, or one of another job, or a
-        damaged one.
+        How far the job had come. If there is no checkpoint, or it is damaged or of another job,
+        nothing is changed, and that is no update.
     """
     if not folder.exists(CHECKPOINT):
         return TrainingState()
@@ -60,7 +67,7 @@ def load_checkpoint(
         metadata = metadata_of(content)
         saved_job, saved_state, digest = metadata["job"], metadata["state"], metadata["sha256"]
     except (SafetensorError, ValueError, KeyError):
-        return TrainingState()  # writes are atomic, so this is damage from outside: start again
+        return TrainingState()  # writes are atomic, so something else damaged it: start again
     if saved_job != identity_of(job) or digest != digest_of(tensors):
         return TrainingState()
     strip = len("module.")
@@ -79,14 +86,14 @@ def load_checkpoint(
 
 
 def metadata_of(content: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file: a JSON header after eight bytes of its length."""
+    """The metadata of a safetensors file, from its JSON header, which follows 8 bytes of length."""
     length = int.from_bytes(content[:8], "little")
     header: dict[str, dict[str, str]] = json.loads(content[8 : 8 + length])
     return header["__metadata__"]
 
 
 def digest_of(tensors: dict[str, Tensor]) -> str:
-    """A hash of all weights and slots: safetensors itself would not notice a flipped bit."""
+    """A hash of all tensors, since safetensors itself does not notice flipped bits."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -94,7 +101,7 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
 
 
 def identity_of(job: Job) -> str:
-    """What a checkpoint must share with the job that continues it."""
+    """What must be the same in a job and in the checkpoint that it continues from, as JSON."""
     return json.dumps(
         [
             job.name,

@@ -1,4 +1,4 @@
-"""What the training loop is given, what it says along the way, and what it returns."""
+"""What the training loop is given, what it reports, and what it returns."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from raydistill.record import Evaluation, Measured
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss or a gradient is no longer finite; no checkpoint holds the broken state."""
+    """The loss or a gradient is NaN or infinite; this state has not been saved."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes that share a trial's updates.
+    """The processes that share each update of a trial.
 
     Attributes:
-        rank: this process, from 0.
-        count: how many there are.
+        rank: number of this process, from 0.
+        count: how many processes there are.
+
+    Example:
+        >>> from raydistill.training.job import Workers
+        >>> Workers(rank=1, count=4).share(batch_size=64)
+        slice(16, 32, None)
     """
 
     rank: int = 0
     count: int = 1
 
     def share(self, batch_size: int) -> slice:
-        """This worker's part of a global batch.
+        """The part of a global batch that this process computes.
 
         Raises:
-            ValueError: the batch does not divide evenly.
+            ValueError: the batch does not divide evenly among the processes.
         """
         if batch_size % self.count:
             raise ValueError(
@@ -45,13 +50,14 @@ class Workers:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop says now and then, on every worker at the same updates.
+    """A report of the loop, made by every worker at the same updates.
 
     Attributes:
-        updates: optimiser steps done.
-        total: optimiser steps to do.
-        scalars: loss, its terms, gradient norm, learning rate.
-        evaluation: set where the validation split has just been evaluated, by the first worker.
+        updates: updates done.
+        total: updates in the budget.
+        scalars: loss, its terms, gradient norm and learning rate.
+        evaluation: metrics of the validation split if it has just been evaluated, which only the
+            first worker does; else None.
     """
 
     updates: int
@@ -62,11 +68,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What training came to.
+    """What training returns.
 
     Attributes:
-        history: the evaluations along the way.
-        train_seconds, evaluate_seconds: wall time, summed over attempts.
+        history: all evaluations on the validation split.
+        train_seconds, evaluate_seconds: wall time, summed over interrupted and resumed runs.
     """
 
     history: tuple[Evaluation, ...]
@@ -75,7 +81,7 @@ class Outcome:
 
 
 class LossOutput(Protocol):
-    """What the trained module's forward returns."""
+    """What the forward of the trained module returns: a loss, and scalars to report by name."""
 
     @property
     def loss(self) -> Tensor: ...
@@ -89,16 +95,16 @@ class Job:
 
     Attributes:
         module: its forward maps what `draw` returns to a `LossOutput`.
-        draw: called with the number of updates done and this worker's share of the global batch;
-            a function of these and of the seed alone.
-        evaluate: called on the first worker with the number of updates; returns metrics of the
-            validation split.
-        optimiser, budget, seed: how.
-        name: what is trained.
-        after_update: called after each optimiser step, for what follows the weights.
-        identity: whatever else a checkpoint must share with the job that continues it.
-        capturable: whether an update never waits for the device; on one GPU it is then replayed as
-            a graph.
+        draw: returns a batch, given the number of updates done and this worker's share of the
+            global batch; it must depend on these and on the seed only.
+        evaluate: returns metrics of the validation split, given the number of updates done; called
+            on the first worker only.
+        optimiser, budget, seed: how it is trained.
+        name: what is trained, for messages and for the checkpoint.
+        identity: what else must be the same in a checkpoint and the job that continues from it.
+        after_update: called after each update, for example to move an average of the weights.
+        capturable: whether an update never waits for the device; on a single GPU it is then
+            captured as a CUDA graph and replayed.
     """
 
     module: nn.Module
@@ -115,11 +121,11 @@ class Job:
 
 @dataclass
 class TrainingState:
-    """How far a job has come; saved with its weights.
+    """How far a job has come; saved together with its weights.
 
     Attributes:
-        updates: optimiser steps done.
-        train_seconds, evaluate_seconds: wall time so far, over all attempts.
+        updates: updates done.
+        train_seconds, evaluate_seconds: wall time so far, over interrupted and resumed runs.
         history: evaluations so far.
     """
 

@@ -33,7 +33,14 @@ REPORT_EVERY = 25
 
 @dataclass(frozen=True)
 class _Step:
-    """What an update leaves to report, scalars on the device; 0 for a norm that is not clipped."""
+    """What an update leaves to report, as scalars on the device.
+
+    Attributes:
+        loss: detached.
+        terms: detached, by name.
+        norm: of the gradient, before clipping; 0 if it is not clipped, since it is then computed
+            only when it is reported.
+    """
 
     loss: Tensor
     terms: dict[str, Tensor]
@@ -48,15 +55,15 @@ def train(
     workers: Workers = Workers(),
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Outcome:
-    """Train a job to the end of its budget, from its checkpoint if there is one.
+    """Train a job to the end of its budget, starting from its checkpoint if there is one.
 
-    Every random draw is a function of (seed, update), so that the result is the same whether or
-    not the run was interrupted, and up to rounding however many workers share it.
+    Every random draw is a function of seed and update, so that an interrupted and resumed run gives
+    the same result as an uninterrupted one, and several workers the same as one, up to rounding.
 
     Args:
         job: what to train; its module is changed in place.
-        device: where its module and draws live.
-        checkpoints: folder of the one checkpoint, overwritten atomically.
+        device: of its module and draws.
+        checkpoints: folder of the checkpoint, which is replaced atomically.
         workers: this process among those that share the updates.
         on_progress: called on every worker, since reporting can be a collective operation.
 
@@ -79,7 +86,8 @@ def train(
         if clip is not None:
             norm = nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
-        # Whatever held on to the graph of this step would hold on to its stream in the next.
+        # Detached: a tensor that kept this step's autograd graph alive would tie the next step,
+        # when it is captured as a CUDA graph, to the stream of this one.
         return _Step(output.loss.detach(), output.terms, norm)
 
     advance = CapturedStep(step) if captured else step
@@ -119,7 +127,20 @@ def train(
 
 
 def learning_rate(config: OptimiserConfig, update: int, updates: int) -> float:
-    """The rate of one update (counted from 0) of a run of `updates`."""
+    """The learning rate of one update.
+
+    Args:
+        config: rate, warm-up and decay.
+        update: which one, from 0.
+        updates: how many updates the run has.
+
+    Example:
+        >>> from raydistill.config.optimiser import OptimiserConfig
+        >>> from raydistill.training.loop import learning_rate
+        >>> config = OptimiserConfig(learning_rate=1.0, warmup=2, decay="constant")
+        >>> [learning_rate(config, update, 4) for update in range(4)]
+        [0.5, 1.0, 1.0, 1.0]
+    """
     warm = min(1.0, (update + 1) / config.warmup) if config.warmup else 1.0
     if config.decay == "cosine":
         decay = 0.5 * (1.0 + math.cos(math.pi * update / updates))
@@ -132,7 +153,7 @@ def learning_rate(config: OptimiserConfig, update: int, updates: int) -> float:
 
 def _adam(job: Job, device: torch.device, captured: bool) -> torch.optim.Adam:
     rate: float | Tensor = job.optimiser.learning_rate
-    if captured:  # the graph reads the rate, and counts the updates, on the device
+    if captured:  # a CUDA graph reads the learning rate from the device
         rate = torch.tensor(rate, device=device)
     betas = (job.optimiser.beta1, job.optimiser.beta2)
     return torch.optim.Adam(job.module.parameters(), lr=rate, betas=betas, capturable=captured)

@@ -16,26 +16,34 @@ from raydistill.teachers.gaussian import GaussianTeacherConfig
 
 
 class GaussianEvaluation(FrozenConfig):
-    """How a student is judged.
+    """How a student is evaluated.
 
     Attributes:
-        samples: draws from teacher and from student (the paper: 1,000).
+        samples: how many samples to draw from the teacher and from the student (the paper: 1,000).
     """
 
     samples: int = Field(default=1000, ge=20, le=1_000_000)
 
 
 class GaussianTrial(TrialConfig):
-    """One objective on one family of Gaussian teachers, for many seeds at once.
+    """One trial of the Gaussian study: one objective, trained for many seeds at once.
 
-    Defaults are the paper's settings. Replica k has seed `seed + k`: its teacher, its start and its
-    draws are functions of that seed alone, so that it comes to what it would alone.
+    Defaults are the paper's settings. Replica k has the seed `seed + k`; its teacher, its start and
+    its draws depend on that seed only, so that its result is what it would be alone.
 
     Attributes:
         dimension: T.
-        replicas: independent pairs of teacher and student, trained together as a batch.
-        precision: of teacher, student and loss. In float32 the conditioning of a teacher shows up
-            as rounding noise in its codes, which is not what the study is about.
+        teacher, student: their configurations.
+        evaluation: how students are evaluated.
+        replicas: how many independent pairs of teacher and student are trained together.
+        precision: of teacher, student and loss. In float32 the codes of an ill-conditioned teacher
+            carry rounding noise, which the study is not about.
+
+    Example:
+        >>> from raydistill.tasks.gaussian.config import GaussianTrial
+        >>> trial = GaussianTrial(dimension=4, replicas=3, seed=10)
+        >>> trial.event_shape, trial.seeds
+        ((4,), (10, 11, 12))
     """
 
     shared_fields = frozenset(
@@ -84,7 +92,7 @@ class GaussianTrial(TrialConfig):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that `precision` names."""
+        """The torch type of `precision`."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property

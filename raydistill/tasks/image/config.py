@@ -35,7 +35,7 @@ CLASSIFIER_METRICS = frozenset(
         *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
     }
 )
-"""What needs a classifier."""
+"""Metrics that need a classifier."""
 
 TEST_METRICS = frozenset(
     {
@@ -54,11 +54,25 @@ TEST_METRICS = frozenset(
         *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
     }
 )
-"""What is measured once, on the test split: too dear for every evaluation."""
+"""Metrics that are computed once, on the test split, because they take too long to be repeated."""
 
 
 class ImageTrial(TrialConfig):
-    """One distillation trial of the image task; defaults are the `small` preset's."""
+    """One distillation trial of the image task, with the `small` preset's defaults.
+
+    Attributes:
+        data: which images.
+        teacher: the teacher and its training.
+        student: the student's configuration.
+        pairs: sizes of the sets of pairs.
+        evaluation: how students are evaluated.
+
+    Example:
+        >>> from raydistill.tasks.image.config import ImageTrial
+        >>> trial = ImageTrial(data={"name": "digits", "size": 8}, objective={"kind": "oracle"})
+        >>> trial.event_shape, trial.objective.kind, trial.headline
+        ((1, 8, 8), 'oracle', 'classifier_fd')
+    """
 
     shared_fields = frozenset({"task", "data", "teacher", "pairs", "evaluation"})
 
@@ -74,7 +88,7 @@ class ImageTrial(TrialConfig):
     @model_validator(mode="before")
     @classmethod
     def _without_classes(cls, values: Any) -> Any:
-        """A classifier that nobody has asked for is left out where it cannot be."""
+        """Leave out the default classifier where the data set has no classes."""
         if not isinstance(values, dict):
             return values
         data, evaluation = values.get("data"), values.get("evaluation", {})
@@ -85,15 +99,15 @@ class ImageTrial(TrialConfig):
 
     @model_validator(mode="after")
     def _measurable(self) -> Self:
-        wanted = self.evaluation
-        if wanted.classifier is not None and not has_classes(self.data.name):
+        evaluation = self.evaluation
+        if evaluation.classifier is not None and not has_classes(self.data.name):
             raise ValueError(
-                f"evaluation.classifier: {wanted.classifier.kind!r} needs classes, and the labels "
+                f"evaluation.classifier: {evaluation.classifier.kind!r} needs classes, and the labels "
                 f"of {self.data.name!r} are none; give null, and rank by pixel_fd"
             )
-        if wanted.prior_scales and not self.teacher_model.normal_prior:
+        if evaluation.prior_scales and not self.teacher_model.normal_prior:
             raise ValueError(
-                f"evaluation.prior_scales: {wanted.prior_scales} needs codes that are N(0, 1), and "
+                f"evaluation.prior_scales: {evaluation.prior_scales} needs codes that are N(0, 1), and "
                 "the teacher's prior is uniform; give none, or teacher.model.conditional.prior "
                 "'normal'"
             )

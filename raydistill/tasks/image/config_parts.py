@@ -15,14 +15,19 @@ from raydistill.teachers.base import TeacherConfig
 
 
 class DataConfig(FrozenConfig):
-    """Which images.
+    """Which images, and at which size.
 
     Attributes:
         name: a key of `raydistill.data.images.DATA_SETS`.
-        size: side of the images: the image task's dimension axis.
-        root: folder of the files, for data sets that no package brings.
-        train_count: keep so many training images, for teacher and students alike; None keeps all.
-            The classifier behind the metrics is trained on all, so that figures stay comparable.
+        size: side of the images in pixels.
+        root: folder of the files, for data sets that no package contains.
+        train_count: how many training images teacher and students see; None for all. The classifier
+            behind the metrics is trained on all of them, so that metrics stay comparable.
+
+    Example:
+        >>> from raydistill.tasks.image.config_parts import DataConfig
+        >>> DataConfig(name="digits", size=8).image_shape
+        (1, 8, 8)
     """
 
     name: str = "mnist-sample"
@@ -41,25 +46,27 @@ class DataConfig(FrozenConfig):
         return check_images(self.name, self.size)
 
     def load(self) -> ImageData:
-        """The data set, cut to `train_count`.
+        """Load the data set, with `train_count` training images.
 
         Raises:
-            DataError: it is absent, damaged, or smaller than that.
+            DataError: it is absent, damaged, or has fewer training images.
         """
         data = load_images(self.name, self.size, self.root)
         return data if self.train_count is None else data.keep(self.train_count)
 
 
 class TeacherTraining(FrozenConfig):
-    """A teacher and how it is trained; with the data, what its hash is made of.
+    """A teacher and how it is trained. Together with the data this determines its content hash.
 
     Attributes:
+        model: the teacher's configuration.
+        optimiser, budget, seed: how it is trained.
         ema: decay of an exponential moving average of the weights, which is then the teacher;
             None keeps the last weights, as in the paper.
-        precision: of the network in training; bfloat16 halves memory and is faster where the
-            hardware has it. Weights and likelihood stay in float32.
-        compile: compile the network by torch.compile, which needs a C++ compiler.
-        threads: of training and of what is computed once with it.
+        precision: of the network in training; bfloat16 halves memory and is faster on hardware
+            that supports it. Weights and likelihood stay in float32.
+        compile: whether to use torch.compile on the network, which needs a C++ compiler.
+        threads: CPU threads for training the teacher, and for what is computed once with it.
     """
 
     model: Annotated[SerializeAsAny[TeacherConfig], BeforeValidator(resolve_teacher)] = Field(
@@ -75,12 +82,12 @@ class TeacherTraining(FrozenConfig):
 
 
 class PairConfig(FrozenConfig):
-    """Sets of (x, z) pairs that are encoded or decoded once and shared by all trials.
+    """Sizes of the sets of pairs (x, z), which are computed once and shared by all trials.
 
     Attributes:
-        data_copies: how often the training split is dequantised afresh and encoded, for
-            x-reconstruction.
-        oracle_count: prior draws to decode, for oracle prediction.
+        data_copies: for x-reconstruction: how many times the training split is dequantised, each
+            time with fresh noise, and encoded.
+        oracle_count: for oracle prediction: how many draws from the prior are decoded.
     """
 
     data_copies: int = Field(default=4, ge=1)
@@ -88,17 +95,18 @@ class PairConfig(FrozenConfig):
 
 
 class EvaluationConfig(FrozenConfig):
-    """How a student is judged.
+    """How a student is evaluated.
 
     Attributes:
-        samples: prior samples a draw.
-        draws: independent draws; figures are their mean, their spread is reported as `_sd`.
-        classifier: whose features and predictions carry all metrics of `CLASSIFIER_METRICS`; None
-            leaves them out, as for data without classes it must.
-        prior_scales: further standard deviations of z at which samples are judged on the test
-            split, for example 1/sqrt(1 + noise_level^2), which contracts z for a student without
-            noise as much as noise does for one that is sampled at 1.
-        norm_draws: prior draws that the teacher decodes at each norm of Figure 5; 0 for none.
+        samples: samples in one draw.
+        draws: independent draws; a metric is their mean, and its standard deviation over draws is
+            reported as `..._sd`.
+        classifier: the classifier that the metrics of `CLASSIFIER_METRICS` are computed with; None
+            leaves them out, which data without classes requires.
+        prior_scales: further standard deviations of z at which samples are evaluated on the test
+            split. For example, at 1/sqrt(1 + noise_level^2) a student that was trained without
+            noise is given inputs as contracted as those of a noise-trained student sampled at 1.
+        norm_draws: draws that the teacher decodes at each norm of Figure 5; 0 for none.
     """
 
     samples: int = Field(default=1000, ge=20)
