@@ -102,13 +102,13 @@ class ImageTrial(TrialConfig):
         evaluation = self.evaluation
         if evaluation.classifier is not None and not has_classes(self.data.name):
             raise ValueError(
-                f"evaluation.classifier: {evaluation.classifier.kind!r} needs classes, and the labels "
-                f"of {self.data.name!r} are none; give null, and rank by pixel_fd"
+                f"evaluation.classifier: {evaluation.classifier.kind!r} needs classes, and the "
+                f"labels of {self.data.name!r} are none; give null, and rank by pixel_fd"
             )
         if evaluation.prior_scales and not self.teacher_model.normal_prior:
             raise ValueError(
-                f"evaluation.prior_scales: {evaluation.prior_scales} needs codes that are N(0, 1), and "
-                "the teacher's prior is uniform; give none, or teacher.model.conditional.prior "
+                f"evaluation.prior_scales: {evaluation.prior_scales} needs codes that are N(0, 1), "
+                "and the teacher's prior is uniform; give none, or teacher.model.conditional.prior "
                 "'normal'"
             )
         return self

@@ -38,16 +38,19 @@ TEST_METRICS = frozenset(
         "voiced_level_db_matched",
     }
 )
-"""What is measured once, on the test split."""
+"""Metrics that are computed once, on the test split."""
 
 
 class SpeechTeacherTraining(FrozenConfig):
-    """A teacher and how it is trained; with the data, what its hash is made of.
+    """A teacher and how it is trained. Together with the data this determines its content hash.
 
     Attributes:
-        window: samples of each stream that an update sees; the state is carried from one to the
-            next (truncated back-propagation through time). `budget.batch_size` is the streams.
-        threads: of training and of what is computed once with it.
+        model: the teacher's configuration.
+        window: samples of each sequence in one update; the state is carried over to the next update
+            (truncated back-propagation through time).
+        optimiser, seed: how it is trained.
+        budget: how long; `batch_size` is the number of sequences trained on side by side.
+        threads: CPU threads for training the teacher, and for what is computed once with it.
     """
 
     model: Annotated[SerializeAsAny[TeacherConfig], BeforeValidator(resolve_teacher)] = Field(
@@ -62,12 +65,14 @@ class SpeechTeacherTraining(FrozenConfig):
     seed: int = Field(default=0, ge=0)
 
 
-class SpeechPairs(FrozenConfig):
-    """Sets of (x, z) that are encoded or decoded once and shared by all trials.
+class SpeechPairConfig(FrozenConfig):
+    """Sizes of the sets of pairs (x, z), which are computed once and shared by all trials.
 
     Attributes:
-        data_copies: how often the training split is dithered afresh and encoded.
-        oracle_copies: how often the training split's conditioning is given fresh noise to decode.
+        data_copies: for x-reconstruction: how many times the training split is dithered, each time
+            with fresh noise, and encoded.
+        oracle_copies: for oracle prediction: how many times noise is decoded with the conditioning
+            of the whole training split.
     """
 
     data_copies: int = Field(default=2, ge=1)
@@ -75,13 +80,13 @@ class SpeechPairs(FrozenConfig):
 
 
 class SpeechEvaluation(FrozenConfig):
-    """How a student is judged, always on samples from the prior.
+    """How a student is evaluated, always on samples from the prior.
 
     Attributes:
-        sentences: of the test split at most.
-        validation_sentences: of the validation split at most, at every evaluation.
-        seconds: what is longer is cut there.
-        sounds: sentences of the test split that are kept to listen to.
+        sentences: most sentences of the test split.
+        validation_sentences: most sentences of the validation split, at every evaluation.
+        seconds: longer sentences are cut to this length.
+        sounds: how many sentences of the test split are kept as sounds to listen to.
     """
 
     sentences: int = Field(default=20, ge=2)
@@ -91,12 +96,24 @@ class SpeechEvaluation(FrozenConfig):
 
 
 class VocoderTrial(TrialConfig):
-    """One distillation trial of the vocoder task; defaults are the `small` preset's.
+    """One distillation trial of the vocoder task, with the `small` preset's defaults.
 
     Attributes:
-        window: scored samples of one example.
-        context: samples before them that give the student and the teacher their past.
-        power: the power loss, an option of every objective.
+        data: which recordings.
+        teacher: the teacher and its training.
+        student: the student's configuration.
+        objective: what the student is trained on.
+        window: samples of an example from which the loss is computed.
+        context: samples before the window that only provide its past.
+        power: the power loss, which can be added to every objective.
+        pairs: sizes of the sets of pairs.
+        evaluation: how students are evaluated.
+
+    Example:
+        >>> from raydistill.tasks.vocoder.config import VocoderTrial
+        >>> trial = VocoderTrial(window=800, context=200)
+        >>> trial.event_shape, trial.frames  # samples, and frames of conditioning
+        ((1000,), 25)
     """
 
     shared_fields = frozenset({"task", "data", "teacher", "pairs", "evaluation"})
@@ -111,7 +128,7 @@ class VocoderTrial(TrialConfig):
     window: int = Field(default=2400, ge=40)
     context: int = Field(default=600, ge=0)
     power: PowerLossConfig = PowerLossConfig()
-    pairs: SpeechPairs = SpeechPairs()
+    pairs: SpeechPairConfig = SpeechPairConfig()
     evaluation: SpeechEvaluation = SpeechEvaluation()
     optimiser: OptimiserConfig = OptimiserConfig(learning_rate=2e-3)
     budget: BudgetConfig = BudgetConfig(
@@ -121,7 +138,7 @@ class VocoderTrial(TrialConfig):
     @field_validator("teacher", "window", "context")
     @classmethod
     def _whole_frames(cls, value: Any, info: ValidationInfo) -> Any:
-        """Windows hold whole frames; checked before the models are."""
+        """Refuse windows that are no whole number of frames, before the models are checked."""
         field = str(info.field_name)
         samples = value.window if isinstance(value, SpeechTeacherTraining) else value
         field += ".window" if samples is not value else ""
@@ -135,7 +152,7 @@ class VocoderTrial(TrialConfig):
 
     @model_validator(mode="after")
     def _one_frame_rate(self) -> Self:
-        """Models and data agree in frames."""
+        """Refuse models whose frames differ from those of the data."""
         hop, features = self.data.hop, self.data.features
         for node, model in (("teacher.model", self.teacher.model), ("student", self.student)):
             for field, wanted in (("features", features), ("hop", hop)):

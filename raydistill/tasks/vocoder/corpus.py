@@ -17,7 +17,7 @@ that without it a Gaussian likelihood has no bound."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class SpeechScale:
     """What standardises speech, from the training split.
 
     Attributes:
@@ -109,7 +109,9 @@ class Corpus:
         self.data = data
         features = torch.cat([utterance.features for utterance in data.train])
         samples = torch.cat([utterance.x for utterance in data.train])
-        self.scale = Scale(float(samples.std()), features.mean(0), features.std(0).clamp(min=1e-3))
+        self.scale = SpeechScale(
+            float(samples.std()), features.mean(0), features.std(0).clamp(min=1e-3)
+        )
         self.train = self.sequences(data.train)
         self.validation = self.sequences(data.validation)
         self.test = self.sequences(data.test)
