@@ -1,4 +1,7 @@
-"""What a task is, to the training loop and to Ray; `tasks.registry.TASKS` lists them."""
+"""The contract of a task: its data, teacher, students and evaluation.
+
+A task of your own implements it and adds a line to `tasks.registry.TASKS`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from raydistill.training.job import Progress, Workers
 
 
 class Task(Protocol):
-    """Data, teacher, pairs and evaluation, shared by the trials of a sweep on one device."""
+    """Data, teacher, pairs and evaluation of a task, shared by all trials of a sweep on a device."""
 
     @classmethod
     def create(
@@ -32,7 +35,7 @@ class Task(Protocol):
         on_progress: Callable[[Progress], None] = lambda progress: None,
         train_elsewhere: Callable[[Storage], None] | None = None,
     ) -> Task:
-        """The task of a configuration; the arguments are those of `registry.make_task`."""
+        """Make the task of a configuration; arguments as for `registry.make_task`."""
         ...
 
     @classmethod
@@ -49,10 +52,10 @@ class Task(Protocol):
         workers: Workers,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Train the teacher as one of several workers; its checkpoint is left in `work`.
+        """Train the teacher as one of several workers, leaving its checkpoint in `work`.
 
         Raises:
-            NotImplementedError: its teachers are not trained, or by one process only.
+            NotImplementedError: the task's teachers are not trained, or only by one process.
         """
         ...
 
@@ -74,7 +77,7 @@ class Task(Protocol):
 
     @property
     def teacher(self) -> Teacher:
-        """Frozen, on the task's device."""
+        """The frozen teacher, on the task's device."""
         ...
 
     @property
@@ -84,48 +87,48 @@ class Task(Protocol):
 
     @property
     def teacher_found(self) -> bool:
-        """Whether the store had it."""
+        """Whether the teacher was found in the store, rather than trained now."""
         ...
 
     @property
     def references(self) -> dict[str, dict[str, float]]:
-        """Floors and facts by which students are read; goes into every record."""
+        """Metrics of the teacher and of data, to compare students with; part of every record."""
         ...
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """Sentences to print of the teacher before the trials start."""
+        """Sentences about the teacher, to print before the trials start."""
         ...
 
     def parts(self, config: TrialConfig) -> tuple[Any, ...]:
-        """What trials of this objective share, is not there yet, and can be built apart.
+        """Missing assets that trials with this objective share, such as shards of pairs.
 
-        In any order, by any process; picklable.
+        They are picklable, and can be built in any order, by any process; see `build_part`.
         """
         ...
 
     def build_part(self, part: Any) -> None:
-        """Build one of `parts`, unless it is there."""
+        """Build one of `parts`, unless it has been built meanwhile."""
         ...
 
     def build_student(self, config: TrialConfig) -> Student:
-        """The untrained student: a function of the configuration and its seed."""
+        """Build the untrained student, which depends on the configuration and its seed only."""
         ...
 
     def draw(self, config: TrialConfig) -> Callable[[int, slice], Any]:
-        """From an update's number and a worker's share to the batch that the objective takes."""
+        """Return a function from (number of updates done, share of the batch) to a `Batch`."""
         ...
 
     def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
-        """Metrics of a student against the validation or test split."""
+        """Metrics of a student on the `validation` or `test` split."""
         ...
 
     def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
-        """What figures are drawn from beyond the metrics, by name; stored beside the record."""
+        """Arrays that figures need beside the metrics, by name; stored beside the record."""
         ...
 
     def sounds(self, student: Student, config: TrialConfig) -> dict[str, Sound]:
-        """Sounds to hear, by name; none for most tasks."""
+        """Sounds to listen to, by name; none for most tasks."""
         ...
 
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""Which tasks exist: a name -> the configuration of its trials, what runs them, what loads them.
+"""The registry of tasks: name -> configuration of its trials, what runs them, what loads them.
 
-A configuration describes and validates; whoever builds something from one asks here. The classes
-are named by their paths, so that reading an image configuration imports nothing of the vocoder's.
+A configuration describes and validates, and builds nothing; what is built from one is built here.
+Classes are named by their paths, so that an image trial does not import the vocoder's code.
 """
 
 from __future__ import annotations
@@ -60,10 +60,20 @@ TASKS = {
 
 
 def parse_trial(values: dict[str, Any]) -> TrialConfig:
-    """Build and validate a trial configuration.
+    """Build and validate a trial configuration from nested dictionaries.
 
     Raises:
-        ConfigError: one line a problem, each naming field, value and remedy.
+        ConfigError: one line for each problem, naming field, value and remedy.
+
+    Example:
+        >>> from raydistill.tasks.registry import parse_trial
+        >>> trial = parse_trial({"task": "gaussian", "dimension": 4})
+        >>> type(trial).__name__, trial.event_shape
+        ('GaussianTrial', (4,))
+        >>> parse_trial({"task": "gaussian", "dimension": 0})
+        Traceback (most recent call last):
+        ...
+        raydistill.config.errors.ConfigError: dimension: 0 is not allowed; give a value greater ...
     """
     kind = values.get("task", "image") if isinstance(values, dict) else None
     if kind not in TASKS:
@@ -95,15 +105,15 @@ def make_task(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     train_elsewhere: Callable[[Storage], None] | None = None,
 ) -> Task:
-    """The task of a configuration, its teacher found in the store or trained.
+    """Make the task of a configuration; its teacher is found in the store, or trained.
 
     Args:
         config: any trial of the task.
         store: where assets are found or built.
-        device: where everything lives.
-        on_progress: told of the teacher's training.
+        device: of the teacher and of all trials.
+        on_progress: called with the progress of the teacher's training.
         train_elsewhere: trains the teacher with several processes, leaving its final checkpoint in
-            the folder it is called with; None trains it here.
+            the folder that it is called with; None trains it here.
     """
     task: Task = _task_class(config).create(config, store, device, on_progress, train_elsewhere)
     return task
@@ -116,10 +126,10 @@ def train_teacher(
     workers: Workers,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Train a configuration's teacher as one of several workers; its checkpoint is left in `work`.
+    """Train a configuration's teacher as one of several workers, leaving its checkpoint in `work`.
 
     Raises:
-        NotImplementedError: the task's teachers are not trained, or by one process only.
+        NotImplementedError: the task's teachers are not trained, or only by one process.
     """
     _task_class(config).train_teacher(config, device, work, workers, on_progress)
 
@@ -166,8 +176,8 @@ def check_data(config: TrialConfig) -> None:
 
 
 def _task_class(config: TrialConfig) -> type[Task]:
-    found: type[Task] = _class_at(TASKS[config.task].task)
-    return found
+    task_class: type[Task] = _class_at(TASKS[config.task].task)
+    return task_class
 
 
 def _class_at(path: str) -> Any:

@@ -1,8 +1,8 @@
-"""The trial configuration: everything that a record is a function of.
+"""The trial configuration: everything that the record of a trial depends on.
 
-A tree of frozen nodes, validated whole before any work. Every error is one line that names the
-field, the value and what is allowed. What all tasks share is here; each task adds its own nodes in
-`raydistill/tasks/`.
+It is a tree of immutable nodes that is validated as a whole before any work starts. Every error is
+one line that names the field, its value and what is allowed. This module has what all tasks share;
+each task adds its own nodes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,20 @@ TAGS = frozenset({*OBJECTIVES, *KINDS})
 
 
 class TrialConfig(FrozenConfig, ABC):
-    """One distillation trial, whatever its task; a subclass fixes `task` and adds its nodes.
+    """The base of all trial configurations; a subclass fixes `task` and adds its nodes.
 
     Attributes:
-        shared_fields: what the trials of a sweep agree in that can share one task object.
+        shared_fields: fields that must be equal in trials that share one task object.
         needs_assets: whether something is trained or built before the first trial.
+        task: name of the task in `tasks.registry.TASKS`.
+        student, objective: what is trained, and on what.
+        optimiser, budget, seed: how it is trained.
+
+    Example:
+        >>> from raydistill.tasks.image.config import ImageTrial
+        >>> trial = ImageTrial(objective={"kind": "x_reconstruction", "noise_level": 0.75})
+        >>> trial.noise_level, trial.matched_scale
+        (0.75, 1.25)
     """
 
     shared_fields: ClassVar[frozenset[str]]
@@ -62,56 +71,56 @@ class TrialConfig(FrozenConfig, ABC):
     @property
     @abstractmethod
     def dataset(self) -> str | None:
-        """The data set's name; None for a task that has none."""
+        """Name of the data set; None for a task without one."""
 
     @property
     def data_key(self) -> str:
-        """The same for trials that read the same files; empty for a task that has none."""
+        """A text that is equal for trials that read the same files; empty for a task without."""
         return ""
 
     @abstractmethod
     def describe(self) -> str:
-        """The data, or what stands for it, in a few words."""
+        """The data, or what takes their place, in a few words."""
 
     @property
     @abstractmethod
     def headline(self) -> str:
-        """The metric that a line of progress shows, and that a sweep ranks by unless it says so."""
+        """The metric that progress shows, and by which a sweep ranks its trials by default."""
 
     def extra_loss(self) -> Extra | None:
-        """What this task adds to any objective's loss."""
+        """A loss that this task adds to the objective's, or None."""
         return None
 
     def why_unmeasured(self, metric: str, split: str) -> str:
-        """Why a trial will not have a metric on a split, and the remedy; empty if it may."""
+        """Why a trial will not have a metric on a split, with the remedy; empty if it will."""
         return ""
 
     @property
     def teacher_threads(self) -> int:
-        """Threads that training the teacher takes."""
+        """How many CPU threads training the teacher uses."""
         return 1
 
     @property
     def noise_level(self) -> float:
-        """The noise that the student's codes carry in training; 0 where the objective has none."""
+        """Standard deviation of the noise that is added to the student's codes; 0 for none."""
         objective = self.objective
         return objective.noise_level if isinstance(objective, NoisyConfig) else 0.0
 
     @property
     def matched_scale(self) -> float:
-        """The standard deviation of what the student is trained on, for codes that are N(0, 1)."""
+        """Standard deviation of the student's input in training, for codes that are N(0, 1)."""
         objective = self.objective
         return objective.matched_scale if isinstance(objective, NoisyConfig) else 1.0
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The training seeds: one, or one a replica."""
+        """The training seeds: one for each replica."""
         return (self.seed,)
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, values: Any) -> Any:
-        """A node given in part keeps the rest of this task's defaults, not of the node's own."""
+        """Fill fields that a node leaves out with this task's defaults, not with the node's own."""
         if not isinstance(values, dict):
             return values
         values = dict(values)
@@ -123,6 +132,7 @@ class TrialConfig(FrozenConfig, ABC):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        """Refuse combinations of teacher, student, objective and estimator that cannot work."""
         objective, student = self.objective, self.student
         if objective_class(objective).needs_flow and not student.is_flow:
             raise ValueError(
@@ -157,19 +167,19 @@ class TrialConfig(FrozenConfig, ABC):
         return self
 
     def to_json(self) -> str:
-        """The whole resolved tree as indented JSON."""
+        """The whole tree, defaults included, as indented JSON."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
 
 
 def explain(error: ValidationError) -> list[str]:
-    """One line a problem: field, value, what is allowed."""
+    """One line for each problem of a refused configuration: field, value, what is allowed."""
     lines = []
     for problem in error.errors():
         if problem["type"] == "value_error":
             # Raised by our own validators, which write whole sentences.
             lines.append(str(problem["ctx"]["error"]))
             continue
-        # A choice among kinds adds its tag to the path, which no configuration file has.
+        # Pydantic adds the tag of a discriminated union to the path; users' files do not have it.
         field = ".".join(str(part) for part in problem["loc"] if part not in TAGS)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{field}: no such field; remove it or correct its spelling")

@@ -13,14 +13,20 @@ from raydistill.tasks.trial_config import TrialConfig
 
 
 def with_fields(config: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
-    """A configuration with dotted fields replaced, validated whole.
+    """Replace fields of a configuration, given by dotted paths, and validate the result.
 
     Raises:
-        ConfigError: a field does not exist or its value is refused.
+        ConfigError: a field does not exist, or its value is refused.
+
+    Example:
+        >>> from raydistill.tasks.gaussian.config import GaussianTrial
+        >>> from raydistill.tasks.trial_fields import with_fields
+        >>> with_fields(GaussianTrial(), {"optimiser.learning_rate": 0.01}).optimiser.learning_rate
+        0.01
     """
     tree = config.model_dump(mode="json")
     changed: set[str] = set()
-    # Kinds first: another kind has other fields, which may be set along with it.
+    # Kinds come first, because another kind has other fields, which may be set together with it.
     for path in sorted(values, key=lambda path: not path.endswith("kind")):
         value = values[path]
         *parents, last = path.split(".")
@@ -28,7 +34,8 @@ def with_fields(config: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
         for name in parents:
             node = node.get(name) if isinstance(node, dict) else None
         unknown = isinstance(node, dict) and last not in node and last != "kind"
-        # Fields of a node that has just got another kind are for the validation to judge.
+        # Of a node whose kind has just been changed the fields are unknown here; validation checks
+        # them.
         if not isinstance(node, dict) or (unknown and ".".join(parents) not in changed):
             known = list(node) if isinstance(node, dict) else list(tree)
             near = difflib.get_close_matches(last, known, n=1)
@@ -43,10 +50,15 @@ def with_fields(config: TrialConfig, values: Mapping[str, Any]) -> TrialConfig:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Field and value of `field=value`; the value is JSON, or else text.
+    """Split `field=value`; the value is parsed as JSON, or else taken as text.
 
     Raises:
         ConfigError: there is no `=`.
+
+    Example:
+        >>> from raydistill.tasks.trial_fields import assignment
+        >>> assignment("optimiser.learning_rate=0.01"), assignment("data.name=digits")
+        (('optimiser.learning_rate', 0.01), ('data.name', 'digits'))
     """
     name, separator, value = text.partition("=")
     if not separator:
@@ -55,10 +67,15 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def axis(text: str) -> tuple[str, tuple[Any, ...]]:
-    """Field and distinct values of `field=value,value,...`.
+    """Split `field=value,value,...` into the field and its distinct values.
 
     Raises:
-        ConfigError: it is no list of values.
+        ConfigError: there is no list of values.
+
+    Example:
+        >>> from raydistill.tasks.trial_fields import axis
+        >>> axis("objective.noise_level=0,0.5")
+        ('objective.noise_level', (0, 0.5))
     """
     name, separator, values = text.partition("=")
     if not separator or not all(values.split(",")):
