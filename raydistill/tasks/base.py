@@ -24,7 +24,7 @@ from raydistill.training.job import Progress, Workers
 
 
 class Task(Protocol):
-    """Data, teacher, pairs and evaluation of a task, shared by all trials of a sweep on a device."""
+    """Data, teacher, pairs and evaluation, shared by all trials of a sweep on one device."""
 
     @classmethod
     def create(
