@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 STORAGE ?= results
 NAME ?=
 PRESET ?= paper
+# Recipes read these from the environment: paths may have spaces, quotes and dollar signs in them.
+export STORAGE_PATH := $(value STORAGE)
+export SWEEP_NAME := $(value NAME)
 
 .PHONY: demo study test test-slow check smoke dashboard cluster-check report bench clean help
 
@@ -25,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY) ## set up, run the noise-injection sweep on real digits, write its report
-	$(BIN)/python sweeps/noise_injection.py --storage-path $(STORAGE)
-	$(BIN)/python analysis/report.py $(STORAGE) --latest
+	$(BIN)/python sweeps/noise_injection.py --storage-path "$$STORAGE_PATH"
+	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 test: $(READY) ## set up and run the default test suite
 	$(BIN)/pytest -m "not slow"
@@ -41,18 +44,19 @@ check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/lint-imports --no-logo
 
 study: $(READY) ## the Gaussian study at the paper's setting, and its report, two minutes
-	$(BIN)/python sweeps/dimensionality.py --preset $(PRESET) --storage-path $(STORAGE)
-	$(BIN)/python analysis/report.py $(STORAGE) --latest
+	$(BIN)/python sweeps/dimensionality.py --preset $(PRESET) --storage-path "$$STORAGE_PATH"
+	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 smoke: $(READY) ## the demo at smoke size
-	$(BIN)/python sweeps/noise_injection.py --preset smoke --storage-path $(STORAGE)
-	$(BIN)/python analysis/report.py $(STORAGE) --latest
+	$(BIN)/python sweeps/noise_injection.py --preset smoke --storage-path "$$STORAGE_PATH"
+	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 dashboard: $(READY) ## TensorBoard and optuna-dashboard on a sweep: STORAGE=results NAME=...
-	$(BIN)/python -m raydistill.cluster.dashboards $(STORAGE) $(if $(NAME),--name $(NAME))
+	$(BIN)/python -m raydistill.cluster.dashboards "$$STORAGE_PATH" \
+		$(if $(NAME),--name "$$SWEEP_NAME")
 
 report: $(READY) ## the HTML reports of every sweep in STORAGE
-	$(BIN)/python analysis/report.py $(STORAGE)
+	$(BIN)/python analysis/report.py "$$STORAGE_PATH"
 
 cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
 	$(BIN)/python -m raydistill.cluster.check cluster.yaml

@@ -36,7 +36,8 @@ class LossTypeSettings(SweepSettings):
 
     Attributes:
         objectives: what is minimised.
-        students: of the teacher's own architecture (pixelcnn_flow), or without its causality.
+        students: a flow of the teacher's own architecture (pixelcnn_flow), or a ResNet, which is
+            not autoregressive and has no density (resnet).
         estimators: of reverse KL's gradient; an update by the path derivative takes several
             times as long.
         l1_weights: of all objectives but reverse KL.

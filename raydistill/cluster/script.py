@@ -13,7 +13,12 @@ from rich.console import Console
 from raydistill.cluster.assets import original_error
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.settings import SweepSettings
-from raydistill.cluster.sweep import SweepInterruptedError, SweepResult, run_sweep
+from raydistill.cluster.sweep import (
+    SweepInterruptedError,
+    SweepResult,
+    TeacherDivergedError,
+    run_sweep,
+)
 from raydistill.config.errors import ConfigError
 from raydistill.console import EXIT_STATUS_HELP, ExitStatus, make_console, prepare_output
 from raydistill.data.raw import DataError
@@ -63,6 +68,9 @@ def run_script(work: Callable[[Console], Iterable[SweepResult | None]]) -> None:
     except (ConfigError, DataError, StorageError) as error:
         print(original_error(error), file=sys.stderr)
         sys.exit(ExitStatus.REFUSED)
+    except TeacherDivergedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(ExitStatus.ALL_FAILED)
     except SweepInterruptedError as interrupted:
         console.print(str(interrupted), soft_wrap=True)
         sys.exit(ExitStatus.INTERRUPTED)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from raydistill.cluster.assets import prepare_assets
+from raydistill.cluster.assets import original_error, prepare_assets
 from raydistill.cluster.commands import resume_command
 from raydistill.cluster.design.plan import SweepPlan, make_plan
 from raydistill.cluster.design.question import Question
@@ -44,6 +44,7 @@ from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import check_data
 from raydistill.tasks.trial_config import TrialConfig
+from raydistill.training.job import TrainingDivergedError
 
 Settings = TypeVar("Settings", bound=SweepSettings)
 
@@ -63,6 +64,10 @@ class SweepResult:
     records: tuple[Record, ...]
     failures: tuple[TrialFailure, ...]
     total: int
+
+
+class TeacherDivergedError(Exception):
+    """A teacher's training diverged, so that no trial can run; the message says where and why."""
 
 
 class SweepInterruptedError(Exception):
@@ -92,6 +97,7 @@ def run_sweep(
 
     Raises:
         ConfigError, DataError, StorageError: something is refused, before any work.
+        TeacherDivergedError: a teacher could not be trained.
         SweepInterruptedError: Ctrl-C, once there is something to continue.
     """
     root = Storage.open(settings.storage_path)
@@ -150,7 +156,13 @@ def _prepare(
         ):
             on_progress = interrupts.checked(display.progress)
             on_message = interrupts.checked(display.message)
-            assets = prepare_assets(config, place, cluster, on_progress, on_message)
+            try:
+                assets = prepare_assets(config, place, cluster, on_progress, on_message)
+            except TrainingDivergedError as error:
+                raise TeacherDivergedError(
+                    f"teacher of {config.describe()}: its training diverged: "
+                    f"{original_error(error)} of the teacher; no trial was run"
+                ) from None
             interrupts.check()
         if assets.teacher not in printed:
             printed.add(assets.teacher)

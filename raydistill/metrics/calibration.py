@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 from pydantic import ValidationError
 
+from raydistill.console import prepare_output
 from raydistill.data.raw import DataError
 from raydistill.data.speech import SpeechConfig, Utterance
 from raydistill.data.world import synthesise
@@ -127,4 +128,5 @@ def _progress(what: str) -> Callable[[int, int], None]:
 
 
 if __name__ == "__main__":
+    prepare_output()
     sys.exit(main(tyro.cli(CalibrationSettings, description=__doc__)))

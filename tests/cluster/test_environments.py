@@ -194,3 +194,10 @@ def test_help_is_ascii_where_it_must_be_and_lists_the_exit_statuses():
     assert finished.output.isascii()
     text = " ".join(finished.output.split())
     assert "exit status: 0 all trials ended well, 2 refused" in text
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path):
+    script = ROOT / "sweeps" / "dimensionality.py"
+    plan = shlex.join([sys.executable, str(script), *ONE_TRIAL, "--dry-run"])
+    piped = in_shell(f"set -o pipefail; {plan} --storage-path {shlex.quote(str(tmp_path))} | true")
+    assert (piped.returncode, piped.stderr) == (0, "")

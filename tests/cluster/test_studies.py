@@ -115,6 +115,13 @@ def test_refusals_are_one_line_with_field_value_and_remedy(changes, words):
         assert word in message
 
 
+def test_a_script_that_searches_first_refuses_a_grid_in_one_line(tmp_path):
+    finished = run_learning_rate("--storage-path", str(tmp_path), "--search", "grid")
+    assert finished.code == 2
+    (line,) = finished.errors.strip().splitlines()
+    assert line.startswith("search: this script searches first")
+
+
 def rate_plan(**changes):
     settings = replace(RATES, **changes)
     question = learning_rate.search(settings)
@@ -252,3 +259,14 @@ def test_a_grid_of_images_is_resumed_with_its_own_axes(study, storage):
     again = run_here(*arguments, "--resume")
     assert again.code == 0, again.errors
     assert list(trials(storage / "own-axes")) == ["trial_00000", "trial_00001"]
+
+
+@pytest.mark.ray
+def test_a_search_that_fails_altogether_is_not_compared(study, storage):
+    finished = run_learning_rate(
+        "--storage-path", str(storage), "--name", "hopeless", "--dimensions", "2",
+        "--objectives", "reverse_kl", "--rates", "1e29", "1e30",
+    )  # fmt: skip
+    assert finished.code == 4, finished.errors
+    assert "2 of 2 trials failed:" in finished.output
+    assert not (storage / "hopeless-compared").exists()

@@ -155,6 +155,17 @@ def test_one_trial_diverges_and_the_others_are_ranked_with_status_3(sweep, stora
     assert finished.output.strip().splitlines()[-1].startswith("trial_00000 failed: ")
 
 
+def test_a_teacher_that_diverges_ends_the_sweep_in_one_line_and_status_4(sweep, storage):
+    finished = run_here(
+        "--storage-path", str(storage), "--name", "no-teacher",
+        "--set", "teacher.optimiser.learning_rate=1e30",
+    )  # fmt: skip
+    assert finished.code == 4
+    (line,) = finished.errors.strip().splitlines()
+    assert line.startswith("teacher of digits 8x8: its training diverged: ")
+    assert "at update" in line
+
+
 def test_a_damaged_teacher_is_reported_and_rebuilt(sweep, storage):
     (weights,) = (storage / "store" / "teachers").glob("*/tensors.safetensors")
     content = bytearray(weights.read_bytes())
