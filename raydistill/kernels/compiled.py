@@ -24,10 +24,18 @@ def stamp_of(*modules: ModuleType) -> int:
     return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
 
 
-def compiled(loop: Loop) -> Loop:
-    """Compile a loop at its first call, without holding Python's lock, with a cache on disk."""
+def compiled(loop: Loop, **options: Any) -> Loop:
+    """Compile a loop at its first call, without holding Python's lock, with a cache on disk.
+
+    Where no folder for the cache can be written to (neither the package's nor one in HOME), every
+    process compiles anew.
+
+    Args:
+        loop: the function.
+        options: further ones of `numba.njit`, for example `fastmath`.
+    """
     try:
-        result: Any = njit(nogil=True, cache=True)(loop)
+        result: Any = njit(nogil=True, cache=True, **options)(loop)
     except RuntimeError:  # no folder for the cache can be written to
-        result = njit(nogil=True)(loop)
+        result = njit(nogil=True, **options)(loop)
     return cast(Loop, result)

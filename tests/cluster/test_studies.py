@@ -265,7 +265,7 @@ def test_a_grid_of_images_is_resumed_with_its_own_axes(study, storage):
 def test_a_search_that_fails_altogether_is_not_compared(study, storage):
     finished = run_learning_rate(
         "--storage-path", str(storage), "--name", "hopeless", "--dimensions", "2",
-        "--objectives", "reverse_kl", "--rates", "1e29", "1e30",
+        "--objectives", "reverse_kl", "--rates", "1e29", "1e30", "--set", "precision=float32",
     )  # fmt: skip
     assert finished.code == 4, finished.errors
     assert "2 of 2 trials failed:" in finished.output

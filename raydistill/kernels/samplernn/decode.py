@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from raydistill.kernels.compiled import compiled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FAST = {"contract", "reassoc", "nsz"}
@@ -134,7 +136,7 @@ def _new_bias(parameters: Mapping[str, Tensor], gru: str, dtype: torch.dtype) ->
     return array
 
 
-@njit(nogil=True, fastmath=FAST, cache=True)
+@partial(compiled, fastmath=FAST)
 def _add_product(y: Any, weights: Any, x: Any) -> None:
     """y += x @ weights for weights (in, out), four rows at a time: fewer loads and stores of y."""
     rows = len(x)
@@ -150,7 +152,7 @@ def _add_product(y: Any, weights: Any, x: Any) -> None:
             y[j] += a * wa[j]
 
 
-@njit(nogil=True, fastmath=FAST, cache=True)
+@partial(compiled, fastmath=FAST)
 def _update_gru(state: Any, given: Any, own: Any) -> None:
     """One step of torch.nn.GRU: update the state, in place.
 
@@ -168,7 +170,7 @@ def _update_gru(state: Any, given: Any, own: Any) -> None:
         state[j] = new + keep * (state[j] - new)
 
 
-@njit(nogil=True, fastmath=FAST, cache=True)
+@partial(compiled, fastmath=FAST)
 def _decode(
     x: Any,
     z: Any,
