@@ -96,6 +96,13 @@ class Record:
         reference: the same metrics of the teacher's own samples and of real data (floors).
         artefacts: what it shows: name to path relative to the record.
         environment: versions and hardware.
+
+    Example:
+        >>> from raydistill.record import Evaluation, Record
+        >>> judged = Evaluation.of(800, "test", {"classifier_fd": 82.0})
+        >>> record = Record("trial_00000", "finished", {}, "cafe", history=(judged,))
+        >>> record.metrics("test")
+        {'classifier_fd': 82.0}
     """
 
     trial: str

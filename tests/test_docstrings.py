@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
+import raydistill
 from raydistill import objectives
 from raydistill.conditionals.base import Conditional, ConditionalConfig
 from raydistill.conditionals.configs import AnyConditionalConfig
@@ -71,10 +72,11 @@ def _public() -> list[Any]:
         *_registered(),
         *(value for value in of_objectives if inspect.isclass(value) or inspect.isfunction(value)),
         *of_presets,
+        *(getattr(raydistill, name) for name in raydistill.__all__ if name != "presets"),
     ]
 
 
-@pytest.mark.parametrize("value", _public(), ids=lambda value: value.__name__)
+@pytest.mark.parametrize("value", dict.fromkeys(_public()), ids=lambda value: value.__name__)
 def test_an_example_shows_how_it_is_used(value: Any) -> None:
     # Its own docstring, not the one that it would inherit.
     text = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__

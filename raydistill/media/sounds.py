@@ -16,6 +16,13 @@ class Sound:
     Attributes:
         samples: (N,); full scale is 1.
         rate: in samples a second.
+
+    Example:
+        >>> import torch
+        >>> from raydistill.media.sounds import Sound, wav
+        >>> silence = Sound(torch.zeros(16_000), rate=16_000)
+        >>> wav(silence)[:4]
+        b'RIFF'
     """
 
     samples: Tensor

@@ -26,14 +26,11 @@ from raydistill.trials.card import CARD, model_card
 from raydistill.trials.weights import WEIGHTS, save_weights
 
 CONFIG = "config.json"
-
-
+"""The resolved configuration; running from it gives the same trial again."""
 EVENTS = "events"
-"""Folder of TensorBoard events inside a trial's."""
-
-
+"""Folder of TensorBoard events."""
 ARRAYS = "arrays.safetensors"
-"""What figures are drawn from, inside a trial's folder."""
+"""What figures are drawn from beyond the metrics."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,15 @@ def blank_record(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
 
 
 class TrialWriter:
-    """Everything that a trial writes, by its first worker alone."""
+    """Writes everything that a trial leaves in its folder; only the first worker has one.
+
+    Args:
+        config: the trial.
+        run: where it runs.
+        task: whose floors go into the record.
+        before: the record of an interrupted attempt, whose evaluations are kept; None if there is
+            none.
+    """
 
     def __init__(
         self, config: TrialConfig, run: TrialRun, task: Task, before: Record | None
@@ -95,6 +100,7 @@ class TrialWriter:
         self.log_dir = log_dir
 
     def progress(self, progress: Progress) -> None:
+        """Add scalars to the events, and an evaluation to the record."""
         for name, value in progress.scalars.items():
             self.writer.add_scalar(f"training/{name}", value, progress.updates)
         if progress.evaluation is None:
@@ -110,6 +116,7 @@ class TrialWriter:
         self._write()
 
     def pictures(self, pictures: dict[str, Tensor], updates: int) -> None:
+        """Write images in [0, 1], (N, C, H, W) each, as one PNG of tiles a name."""
         artefacts = {}
         for name, images in pictures.items():
             tiled = grid(images)
@@ -121,6 +128,7 @@ class TrialWriter:
         self._publish()
 
     def arrays(self, arrays: dict[str, Tensor]) -> None:
+        """Write tensors by name into `ARRAYS`."""
         if not arrays:
             return
         tensors = {name: value.detach().cpu().contiguous() for name, value in arrays.items()}
@@ -128,6 +136,7 @@ class TrialWriter:
         self.record = replace(self.record, artefacts=self.record.artefacts | {"arrays": ARRAYS})
 
     def sounds(self, sounds: dict[str, Sound], updates: int) -> None:
+        """Write one WAV a name."""
         for name, sound in sounds.items():
             self.folder.write(f"{name}.wav", wav(sound))
             self.writer.add_audio(name, sound.samples[None], updates, sample_rate=sound.rate)
@@ -141,6 +150,14 @@ class TrialWriter:
         pictures: dict[str, Tensor],
         student: Student,
     ) -> Record:
+        """Write the student's weights with their card, and close the record.
+
+        Args:
+            history: all evaluations; the last is the test split's.
+            spent: what the trial has cost.
+            pictures: as for `pictures`.
+            student: after its last update.
+        """
         for name, value in history[-1].metrics.items():
             self.writer.add_scalar(f"test/{name}", value, spent.updates)
         self.pictures(pictures, spent.updates)
@@ -160,6 +177,7 @@ class TrialWriter:
         return self.record
 
     def fail(self, cause: str) -> Record:
+        """Close the record of a trial that has failed, with its cause."""
         self.record = replace(self.record, status="failed", cause=cause)
         self._close()
         return self.record

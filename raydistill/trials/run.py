@@ -29,6 +29,7 @@ from raydistill.training.loop import train
 from raydistill.trials.book import TrialRun, TrialWriter, blank_record, device_name
 
 KEPT_TASKS = 4
+"""Tasks that a process keeps: of a sweep over few teachers each is built once a process."""
 
 
 def run_trial(config: TrialConfig, run: TrialRun) -> Record:

@@ -38,7 +38,15 @@ IN_CHECKPOINT = "module.student."
 
 
 class LoadError(ValueError):
-    """Something saved is absent, unfinished or damaged; the message says which and what to do."""
+    """Something saved is absent, unfinished or damaged; the message says which and what to do.
+
+    Example:
+        >>> import raydistill as rd
+        >>> rd.load_student("no/such/folder")
+        Traceback (most recent call last):
+        ...
+        raydistill.trials.weights.LoadError: trial: no folder ...
+    """
 
 
 @dataclass(frozen=True)
