@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from raydistill.data.raw import DataError, RawImages
+from raydistill.data.raw import DataError, RawImages, short_reason
 
 PARTS = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
 PIXELS = 3 * 32 * 32
+LARGEST_FILE = 2**28
+"""Bytes of one file; a true one has an eighth of it."""
 HINT = (
     "give the folder of cifar-10-batches-py or cifar-10-batches-bin (torchvision's CIFAR10 "
     "downloads the first) as data.root"
 )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Pixels (N, 3072) and labels (N,) of one file."""
+
+    values: np.ndarray
+    labels: np.ndarray
 
 
 def load_cifar10(root: str | None) -> RawImages:
@@ -33,69 +45,108 @@ def load_cifar10(root: str | None) -> RawImages:
     Raises:
         DataError: a file is absent or damaged.
     """
-    base = Path(root or "data")
+    base = Path(root or "data").expanduser()
     for name, suffix, read in (
         ("cifar-10-batches-py", "", _read_python),
         ("cifar-10-batches-bin", ".bin", _read_binary),
     ):
         for folder in (base, base / name):
-            if (folder / f"{PARTS[0]}{suffix}").is_file():
+            if _is_file(folder / f"{PARTS[0]}{suffix}"):
                 return _join(folder, [_read(folder / f"{part}{suffix}", read) for part in PARTS])
     raise DataError(f"data.root: no {PARTS[0]} or {PARTS[0]}.bin in {base}; {HINT}")
 
 
-def _join(folder: Path, parts: list[tuple[np.ndarray, np.ndarray]]) -> RawImages:
-    counts = [len(labels) for _, labels in parts]
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise DataError(
+            f"data.root: {path} cannot be read ({short_reason(error)}); {HINT}"
+        ) from error
+
+
+def _join(folder: Path, parts: list[_Batch]) -> RawImages:
+    counts = [len(part.labels) for part in parts]
     if len(set(counts)) > 1:
         listed = ", ".join(map(str, counts))
         raise DataError(
             f"data.root: {folder} has {listed} images in {', '.join(PARTS)}, and not as many in "
             f"each; {HINT}"
         )
-    values, labels = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    values = np.concatenate([part.values for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
     images = values.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return RawImages(images, labels, levels=256, test_from=sum(counts[:-1]))
 
 
-def _read(
-    path: Path, read: Callable[[bytes], tuple[np.ndarray, np.ndarray]]
-) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path, read: Callable[[bytes], _Batch]) -> _Batch:
+    if not _is_file(path):
+        raise DataError(f"data.root: no {path.name} in {path.parent}; {HINT}")
     try:
-        values, labels = read(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"data.root: no {path.name} in {path.parent}; {HINT}") from None
+        batch = read(_content(path))
     except Exception as error:
-        raise DataError(f"data.root: {path} cannot be read ({error}); {HINT}") from error
-    shapes = values.ndim == 2 and values.shape[1] == PIXELS and len(values) == len(labels)
-    if not shapes or values.dtype != np.uint8 or len(labels) == 0 or labels.max() > 9:
-        raise DataError(f"data.root: {path} holds no 32x32 colour images of 10 classes; {HINT}")
-    return values, labels
+        reason = short_reason(error)
+        raise DataError(f"data.root: {path} cannot be read ({reason}); {HINT}") from error
+    values, labels = batch.values, batch.labels
+    fits = values.ndim == 2 and values.shape[1] == PIXELS and labels.shape == (len(values),)
+    if not fits or values.dtype != np.uint8 or len(labels) == 0:
+        raise DataError(f"data.root: {path} holds no 32x32 colour images with a label each; {HINT}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"data.root: {path} has labels that are no whole numbers; {HINT}")
+    if labels.min() < 0 or labels.max() > 9:
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise DataError(f"data.root: {path} has a label {wrong} outside the 10 classes; {HINT}")
+    return _Batch(values, labels.astype(np.int64))
 
 
-def _read_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError("larger than any part of CIFAR-10")
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        raise ValueError("it is compressed by gzip; unpack it")
+    return content
+
+
+def _read_binary(content: bytes) -> _Batch:
+    if len(content) % (1 + PIXELS):
+        raise ValueError(f"{len(content)} bytes are no whole number of images of {1 + PIXELS}")
     rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 1 + PIXELS)
-    return rows[:, 1:], rows[:, 0].astype(np.int64)
+    return _Batch(rows[:, 1:], rows[:, 0])
 
 
-def _read_python(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _read_python(content: bytes) -> _Batch:
+    for operation, argument, _ in pickletools.genops(content):
+        # A memo is as long as its largest index: a few bytes could ask for all memory.
+        if operation.name in MEMO and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError("its memo is longer than the file")
     batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    return np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], dtype=np.int64)
+    if not isinstance(batch, dict) or not {b"data", b"labels"} <= batch.keys():
+        raise pickle.UnpicklingError("no data and labels in it")
+    return _Batch(np.asarray(batch[b"data"]), np.asarray(batch[b"labels"]))
+
+
+MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"})
+
+
+def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+    """What numpy's pickles begin with; a true one is empty, and gets its shape with its bytes."""
+    if kind is not np.ndarray or shape != (0,):
+        raise pickle.UnpicklingError("an array that does not begin empty")
+    return np.empty(0, dtype=np.uint8)
 
 
 class _ArraysOnly(pickle.Unpickler):
     """Builds numpy arrays and plain containers, and refuses every other name."""
 
-    ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
+    ARRAYS = frozenset(
+        {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}
     )
+    ALLOWED = frozenset({("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")})
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self.ARRAYS:
+            return _empty_array
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return super().find_class(module, name)

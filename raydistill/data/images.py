@@ -90,6 +90,7 @@ class DataSource:
         side: height and width of the original images.
         channels: colour channels.
         largest: side up to which images are framed in black; None for none beyond their own.
+        classes: how many classes the labels name.
         has_classes: whether labels say what an image shows. Where they only say what it was cut
             from, no classifier is trained on them.
     """
@@ -98,6 +99,7 @@ class DataSource:
     side: int
     channels: int = 1
     largest: int | None = None
+    classes: int = 10
     has_classes: bool = True
 
 
@@ -115,25 +117,16 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
     """
     check_images(name, size)
     raw = DATA_SETS[name].load(root)
-    values = torch.from_numpy(raw.values.astype(np.float32))
-    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
     source = DATA_SETS[name]
     side = source.side
-    if tuple(values.shape[1:]) != (source.channels, side, side):
-        raise DataError(
-            f"data.root: the images of {name!r} in {root} are {tuple(values.shape[1:])} and not "
-            f"{(source.channels, side, side)}; fetch the files again"
-        )
+    _check_raw(raw, source, f"{name!r} in {root}")
+    values = torch.from_numpy(raw.values.astype(np.float32))
+    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
     if size < side:
         values = F.interpolate(values, size=(size, size), mode="area").round_()
     if size > side:
         before = (size - side) // 2
         values = F.pad(values, (before, size - side - before, before, size - side - before))
-    if not 0.0 <= float(values.min()) <= float(values.max()) <= raw.levels - 1:
-        raise DataError(
-            f"data.root: {name!r} in {root} has levels {float(values.min()):g} to "
-            f"{float(values.max()):g} outside 0 to {raw.levels - 1}; fetch the files again"
-        )
     labels = torch.from_numpy(raw.labels.astype(np.int64))
     digest = hashlib.sha256(values.numpy().tobytes() + labels.numpy().tobytes())
     # A fixed shuffle: packages store classes in blocks. The seed is a constant of the data set,
@@ -146,6 +139,12 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
         test, rest = order[order >= raw.test_from], order[order < raw.test_from]
         held_out = len(rest) // 12
     validation, train = rest[:held_out], rest[held_out:]
+    for split, found in (("train", train), ("validation", validation), ("test", test)):
+        if not len(found):
+            raise DataError(
+                f"data.root: the {len(values)} images of {name!r} in {root} leave none for "
+                f"{split}; fetch the files again"
+            )
     return ImageData(
         name,
         raw.levels,
@@ -155,6 +154,39 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
         ImageSplit(values[test], labels[test]),
         fingerprint=digest.hexdigest(),
     )
+
+
+def _check_raw(raw: RawImages, source: DataSource, where: str) -> None:
+    """Refuse images or labels that are not what the data set is known to have.
+
+    Raises:
+        DataError: shapes, levels or labels are others.
+    """
+    again = "fetch the files again"
+    values, labels, side = raw.values, raw.labels, source.side
+    shape = values.shape[1:] if values.ndim == 4 else (*values.shape[1:], 1)
+    if values.ndim not in (3, 4) or shape != (side, side, source.channels):
+        raise DataError(
+            f"data.root: the images of {where} are {tuple(values.shape[1:])} and not "
+            f"{(side, side, source.channels)[: values.ndim - 1]} (height, width, colours); {again}"
+        )
+    if not len(values) or labels.shape != (len(values),):
+        raise DataError(
+            f"data.root: {where} has {len(values)} images beside labels of shape {labels.shape}; "
+            f"{again}"
+        )
+    least, most = float(values.min()), float(values.max())
+    if not 0.0 <= least <= most <= raw.levels - 1:
+        raise DataError(
+            f"data.root: {where} has levels {least:g} to {most:g} outside 0 to {raw.levels - 1}; "
+            f"{again}"
+        )
+    wrong = labels[~((labels >= 0) & (labels < source.classes) & (labels == np.floor(labels)))]
+    if len(wrong):
+        raise DataError(
+            f"data.root: {where} has a label {wrong[0]:g} outside its {source.classes} classes, 0 "
+            f"to {source.classes - 1}; {again}"
+        )
 
 
 def check_images(name: str, size: int) -> tuple[int, int, int]:
@@ -198,6 +230,6 @@ DATA_SETS = {
     "mnist-sample": DataSource(_mnist_sample, side=28, largest=32),
     "fashion-mnist": DataSource(load_fashion_mnist, side=28, largest=32),
     "mnist": DataSource(load_mnist, side=28, largest=32),
-    "photographs": DataSource(load_photographs, side=32, channels=3, has_classes=False),
+    "photographs": DataSource(load_photographs, side=32, channels=3, classes=6, has_classes=False),
     "cifar-10": DataSource(load_cifar10, side=32, channels=3),
 }

@@ -8,15 +8,14 @@ import numpy as np
 
 
 class DataError(ValueError):
-    """A data set is unknown, absent or damaged; the message says which and what to do.
+    """A data set is unknown, absent or damaged; the message says which and what to do."""
 
-    Example:
-        >>> from raydistill.data.images import load_images
-        >>> load_images("cats", 8)
-        Traceback (most recent call last):
-        ...
-        raydistill.data.raw.DataError: data.name: 'cats' ...
-    """
+
+def short_reason(error: BaseException) -> str:
+    """What an error says, on one line of at most 200 characters; its type where it says nothing."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = " ".join(reason.split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 @dataclass(frozen=True)

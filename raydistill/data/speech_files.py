@@ -1,15 +1,18 @@
 """Reads one recording: to samples that can be trained on, or to the reason why it is dropped.
 
 The rules, in this order: a file is dropped that is no audio, is cut short, has several channels, no
-samples, values that are not finite, a lower rate than wanted, clipped samples, no sound, less than
-`MIN_SECONDS` left once silence is trimmed, or a tone instead of a voice. The rest goes on.
+samples or too many, values that are not finite, a rate that cannot be had, clipped samples, no
+sound, less than `MIN_SECONDS` left once silence is trimmed, or a tone instead of a voice. The rest
+goes on.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -42,8 +45,17 @@ torchaudio lets it back in as aliases, 12 to 45 dB down in the first quarter abo
 CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 """A line in libsndfile's log of a WAV file that is shorter than its header says; no error is raised
 for it."""
-STREAMED = {0, 2**32 - 1}
-"""Sizes that programs write into a header when they do not know the length yet."""
+STREAMED_FROM = 0x7FFF_F000
+"""Bytes: programs that write to a pipe cannot know the size of what comes, and put 0 (GStreamer),
+2 GiB less 4 KiB (SoX, eSpeak), 2 GiB (arecord) or 4 GiB less 1 (FFmpeg) into the header."""
+EMPTY_RIFF = 128
+"""Bytes of a WAV file without samples, at most."""
+MOST_SAMPLES, BLOCK = 2**28, 2**16
+"""A recording is read in blocks: what a header promises is not always there."""
+HIGHEST_RATE = 768_000
+"""Hz; converters of sound go no higher."""
+LARGEST_FILTER = 20_000_000
+"""Coefficients. Rates without a simple ratio, such as 44,101 to 8,000 Hz, would fill memory."""
 
 
 class DroppedError(Exception):
@@ -57,14 +69,17 @@ def read_recording(path: Path, rate: int) -> Array:
         DroppedError: a rule of this module drops it.
     """
     x, own = _read(path)
-    if own < rate:
-        raise DroppedError(f"has {own} Hz, less than the wanted {rate}")
+    _check_rate(own, rate)
     if float((np.abs(x) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
         raise DroppedError("clipped")
     if _rms(x) < SILENT_RMS:
         raise DroppedError("silent")
+    # The few samples beyond full scale may be anything that floating point holds.
+    x = np.clip(x, -1.0, 1.0)
     if own != rate:
         x = torchaudio.functional.resample(torch.from_numpy(x), own, rate, **STEEP).numpy()
+        if _rms(x) < SILENT_RMS:
+            raise DroppedError(f"silent at {rate} Hz")
     x = _trimmed(x, rate)
     x = x[: len(x) - len(x) % hop_of(rate)]
     if len(x) < MIN_SECONDS * rate:
@@ -73,6 +88,18 @@ def read_recording(path: Path, rate: int) -> Array:
         raise DroppedError("a tone, not a voice")
     prepared: Array = np.clip(x, -1.0, 1.0, dtype=np.float32)
     return prepared
+
+
+def _check_rate(own: int, rate: int) -> None:
+    if own < rate:
+        raise DroppedError(f"has {own} Hz, less than the wanted {rate}")
+    if own > HIGHEST_RATE:
+        raise DroppedError(f"has {own} Hz, more than any recording")
+    common = math.gcd(own, rate)
+    down, up = own // common, rate // common
+    width = 2 * STEEP["lowpass_filter_width"] * down / (STEEP["rolloff"] * min(down, up)) + down
+    if own != rate and up * width > LARGEST_FILTER:
+        raise DroppedError(f"has {own} Hz, which has no simple ratio to {rate}; resample it")
 
 
 def tonality(x: Array, rate: int) -> float:
@@ -84,22 +111,51 @@ def tonality(x: Array, rate: int) -> float:
 
 
 def _read(path: Path) -> tuple[Array, int]:
+    if not path.is_file():
+        raise DroppedError("cannot be read as audio (no file)")
     try:
-        with soundfile.SoundFile(path) as file:
+        with path.open("rb") as raw, soundfile.SoundFile(_repaired(raw)) as file:
             channels, own = file.channels, int(file.samplerate)
             if channels != 1:
                 raise DroppedError(f"has {channels} channels, not one")
-            x: Array = file.read(dtype="float32")
+            x = _samples(file)
             cut = CUT_SHORT.search(file.extra_info)
-    except (soundfile.SoundFileError, OSError, ValueError) as error:
+    except (soundfile.SoundFileError, OSError, ValueError, MemoryError) as error:
         raise DroppedError(f"cannot be read as audio ({_short(error)})") from None
-    if cut is not None and int(cut[1]) not in STREAMED:
+    if cut is not None and 0 < int(cut[1]) < STREAMED_FROM:
         raise DroppedError(f"is cut short: {cut[2]} of {cut[1]} bytes")
     if not len(x):
         raise DroppedError("has no samples")
     if not np.isfinite(x).all():
         raise DroppedError("holds values that are not finite")
     return x, own
+
+
+def _repaired(raw: BinaryIO) -> BinaryIO:
+    """A WAV file as libsndfile can read it, where its writer never came back to fill in the sizes.
+
+    Libsndfile takes no samples to mean none, unless the size of the whole is 8: that it repairs.
+    """
+    start, length = raw.read(8), raw.seek(0, 2)
+    raw.seek(0)
+    if start[:4] != b"RIFF" or len(start) < 8:
+        return raw
+    promised = int.from_bytes(start[4:], "little")
+    if promised > EMPTY_RIFF or length < 2 * EMPTY_RIFF or length > 4 * MOST_SAMPLES:
+        return raw
+    return io.BytesIO(start[:4] + (8).to_bytes(4, "little") + raw.read()[8:])
+
+
+def _samples(file: soundfile.SoundFile) -> Array:
+    """All samples of a file (N,), however many its header promises."""
+    blocks: list[Array] = []
+    count = 0
+    while len(block := file.read(BLOCK, dtype="float32")):
+        blocks.append(block)
+        count += len(block)
+        if count > MOST_SAMPLES:
+            raise DroppedError(f"has more than {MOST_SAMPLES:,} samples; cut it into sentences")
+    return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
 
 
 def _trimmed(x: Array, rate: int) -> Array:

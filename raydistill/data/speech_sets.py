@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from raydistill.data.raw import DataError
+from raydistill.data.raw import DataError, short_reason
 
 SOUNDS, DOCS = Path("/usr/share/asterisk/sounds"), Path("/usr/share/doc")
 SUFFIXES = frozenset({".wav", ".flac"})
@@ -25,6 +27,8 @@ SOUND_FILES = frozenset(
 """Files of the Debian packages that are sounds, not words; `silence/` holds others."""
 IN_BRACKETS = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")
 """A transcript that describes a sound instead of giving words: [ascending tones]."""
+NO_TEXT = "its name is not UTF-8; rename it"
+TWICE = "named twice in metadata.csv"
 NO_WORDS = "a sound, not words, by its name or transcript"
 
 
@@ -108,8 +112,19 @@ def find_recordings(name: str, root: str | None) -> Listing:
     """What a data set holds, by its file names and transcripts.
 
     Raises:
-        DataError: the data set is absent, or its folder holds no audio file.
+        DataError: the data set is absent, its folder or its transcripts cannot be read, or it
+            holds no audio file.
     """
+    try:
+        return _find(name, root)
+    except OSError as error:
+        raise DataError(
+            f"data.root: {root or name} cannot be read ({short_reason(error)}); give a folder of "
+            "mono recordings that you may read"
+        ) from error
+
+
+def _find(name: str, root: str | None) -> Listing:
     if name in DEBIAN:
         found = _debian(DEBIAN[name], root)
     elif root is None:
@@ -144,8 +159,9 @@ def _debian(source: DebianSpeech, root: str | None) -> Listing:
             f"{source.transcripts} in {folder}"
         )
     texts = _transcripts(table)
-    recordings, dropped = [], []
-    for path, name in _audio(folder):
+    recordings: list[Recording] = []
+    audio, dropped = _audio(folder)
+    for path, name in audio:
         stem = Path(name).with_suffix("").as_posix()
         text = texts.get(stem)
         sound = stem in SOUND_FILES or stem.startswith("silence/")
@@ -157,9 +173,21 @@ def _debian(source: DebianSpeech, root: str | None) -> Listing:
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    """Name to text."""
-    with gzip.open(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
-        lines = [line for line in stream if ":" in line and not line.startswith(";")]
+    """Name to text, from a table that is gzipped or not, whatever its name says.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"data.root: the transcripts {path} cannot be read ({short_reason(error)}); install "
+            "or copy them again"
+        ) from error
+    found = content.decode("utf-8-sig", errors="replace").splitlines()
+    lines = [line for line in found if ":" in line and not line.startswith(";")]
     pairs = (line.split(":", 1) for line in lines)
     return {name.strip(): text.strip() for name, text in pairs}
 
@@ -173,14 +201,16 @@ def _ljspeech(root: Path) -> Listing:
             f"data.root: no metadata.csv in {root}; give the folder of LJSpeech-1.1, which "
             "torchaudio.datasets.LJSPEECH(root, download=True) brings"
         )
-    text = table.read_text(encoding="utf-8", errors="replace")
-    rows = sorted(line.split("|") for line in text.splitlines() if line)
-    return Listing(
-        tuple(
-            Recording(folder / "wavs" / f"{row[0]}.wav", row[0], row[-1] if row[1:] else None, "LJ")
-            for row in rows
-        )
-    )
+    text = table.read_text(encoding="utf-8-sig", errors="replace")
+    recordings: dict[str, Recording] = {}
+    dropped = []
+    for row in sorted(line.split("|") for line in text.split("\n") if line.strip()):
+        name, said = row[0].strip(), row[-1].strip() if row[1:] else None
+        if name in recordings:  # under other words it might be trained on and tested on
+            dropped.append(Dropped(name, TWICE))
+        else:
+            recordings[name] = Recording(folder / "wavs" / f"{name}.wav", name, said, "LJ")
+    return Listing(tuple(recordings.values()), tuple(dropped))
 
 
 def _folder(root: Path) -> Listing:
@@ -188,23 +218,35 @@ def _folder(root: Path) -> Listing:
     if not root.is_dir():
         raise DataError(f"data.root: {root} is no folder; give one of mono WAV or FLAC files")
     recordings = []
-    for path, name in _audio(root):
+    audio, dropped = _audio(root)
+    for path, name in audio:
         beside = path.with_suffix(".txt")
-        text = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else None
+        text = None
+        if beside.is_file():
+            text = beside.read_text(encoding="utf-8-sig", errors="replace")
         inner = Path(name).parts[:-1]
         recordings.append(Recording(path, name, text, inner[0] if inner else "speaker"))
     told = {recording.path.with_suffix(".txt") for recording in recordings}
     others = sorted(
-        path.relative_to(root).as_posix()
+        _shown(path.relative_to(root).as_posix())
         for path in root.rglob("*")
         if path.is_file() and path.suffix.lower() not in SUFFIXES and path not in told
     )
-    dropped = tuple(Dropped(name, "no WAV or FLAC file") for name in others)
-    return Listing(tuple(recordings), dropped)
+    dropped += [Dropped(name, "no WAV or FLAC file") for name in others]
+    return Listing(tuple(recordings), tuple(dropped))
 
 
-def _audio(root: Path) -> list[tuple[Path, str]]:
-    """Files with the suffix of audio and their paths inside the folder, sorted."""
+def _audio(root: Path) -> tuple[list[tuple[Path, str]], list[Dropped]]:
+    """Files with the suffix of audio and their paths inside the folder, sorted.
+
+    A name that is not UTF-8 can be neither hashed nor written into a record: it is dropped.
+    """
     files = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    named = ((path, path.relative_to(root).as_posix()) for path in files)
-    return sorted(named, key=lambda pair: pair[1])
+    named = sorted((path.relative_to(root).as_posix(), path) for path in files)
+    usable = [(path, name) for name, path in named if _shown(name) == name]
+    return usable, [Dropped(_shown(name), NO_TEXT) for name, _ in named if _shown(name) != name]
+
+
+def _shown(name: str) -> str:
+    """A file's name as text; bytes that are not UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

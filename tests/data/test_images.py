@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,6 +222,49 @@ def test_images_and_labels_that_do_not_match_are_refused(tmp_path: Path, part: s
     assert_refused(write(tmp_path, arrays, zipped=False), naming="labels")
 
 
+def test_parts_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    arrays = small_mnist() | {"t10k-images-idx3": np.zeros((20, 12, 12))}
+    folder = write(tmp_path, arrays, zipped=False)
+    assert_refused(folder, naming="28x28 beside test images of 12x12")
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_a_label_outside_the_classes_is_refused(tmp_path: Path, part: str) -> None:
+    arrays = small_mnist()
+    arrays[f"{part}-labels-idx1"][3] = 47
+    assert_refused(
+        write(tmp_path, arrays, zipped=False), naming="a label 47 outside its 10 classes"
+    )
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_the_content_says_whether_a_file_is_gzipped(tmp_path: Path, zipped: bool) -> None:
+    """Whatever its name: browsers unpack downloads, and scripts add suffixes."""
+    folder = write(tmp_path / "true", small_mnist(), zipped=zipped)
+    other = tmp_path / "misnamed"
+    other.mkdir()
+    for path in folder.iterdir():
+        name = path.name.removesuffix(".gz") if zipped else f"{path.name}.gz"
+        (other / name).write_bytes(path.read_bytes())
+    assert rows(load_images("mnist", 28, str(other))) == rows(load_images("mnist", 28, str(folder)))
+
+
+def test_a_split_without_images_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, small_mnist(train=5), zipped=False)
+    assert_refused(folder, naming="leave none for validation")
+
+
+def test_a_file_that_unpacks_to_more_than_it_promises_is_not_unpacked(tmp_path: Path) -> None:
+    folder = write(tmp_path, small_mnist(), zipped=True)
+    path = folder / "train-images-idx3-ubyte.gz"
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content + bytes(50_000_000)))
+    tracemalloc.start()
+    assert_refused(folder, naming="it has more")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
 def test_files_of_another_side_are_refused(tmp_path: Path) -> None:
     """A configuration is checked against 28x28 before any file is read; 12x12 would break it."""
     folder = write(tmp_path, small_mnist(side=12), zipped=False)
@@ -228,7 +272,8 @@ def test_files_of_another_side_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not FASHION.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed"
+    not any(FASHION.glob("t10k-images-idx3-ubyte*")),
+    reason="the Debian package dataset-fashion-mnist is not installed",
 )
 def test_fashion_mnist_of_debian() -> None:
     data = load_images("fashion-mnist", 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import signal
@@ -163,6 +164,44 @@ def test_debian_speech_without_words_is_refused(
         DataError, match=r"no transcripts in .*; apt install asterisk-core-sounds-es,"
     ):
         SpeechConfig(name="asterisk-es", root=str(tmp_path)).check()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_transcripts_are_read_zipped_or_not_and_refused_when_damaged(
+    tmp_path: Path, zipped: bool
+) -> None:
+    soundfile.write(tmp_path / "activated.wav", sentence(0, 0.5), 8000)
+    table, text = tmp_path / "core-sounds-es.txt.gz", b"; a comment\nactivated: activado\n"
+    table.write_bytes(gzip.compress(text) if zipped else text)
+    (one,) = speech_sets.find_recordings("asterisk-es", str(tmp_path)).recordings
+    assert one.text == "activado"
+    table.write_bytes(gzip.compress(text)[:-9])
+    with pytest.raises(DataError, match=r"^data\.root: the transcripts .*core-sounds-es\.txt\.gz"):
+        SpeechConfig(name="asterisk-es", root=str(tmp_path)).check()
+
+
+def test_a_name_that_is_no_text_is_dropped(voices: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(voices, tmp_path / "voices"))
+    with open(os.fsencode(root) + b"/caf\xe9.wav", "wb") as stream:
+        stream.write((root / "voice_003.wav").read_bytes())
+    (dropped,) = folder(root).load().dropped
+    assert dropped.name == "caf\\xe9.wav"
+    assert dropped.reason == "its name is not UTF-8; rename it"
+
+
+def test_a_sentence_that_is_listed_twice_is_read_once(tmp_path: Path) -> None:
+    rows = "\ufeffLJ001-0001|One|One\nLJ001-0001|Two|Two\nLJ001-0002|Three|Three\n"
+    (tmp_path / "metadata.csv").write_text(rows, encoding="utf-8")
+    listing = speech_sets.find_recordings("ljspeech", str(tmp_path))
+    assert [one.text for one in listing.recordings] == ["One", "Three"]
+    assert [(one.name, one.reason) for one in listing.dropped] == [
+        ("LJ001-0001", "named twice in metadata.csv")
+    ]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^data\.root: .* cannot be read \(File name too long\)"):
+        SpeechConfig(name="folder", root="x" * 5000).check()
 
 
 def test_ljspeech_is_read_as_torchaudio_lays_it_out(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,14 +97,61 @@ def test_good_files_are_kept_as_they_are(tmp_path: Path, content: bytes) -> None
     np.testing.assert_array_equal(original[start : start + len(x)], x)
 
 
-def test_header_of_a_stream_is_no_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFDB, 0xFFFFFFFF])
+def test_header_of_a_stream_is_no_damage(tmp_path: Path, size: int) -> None:
     """Programs that write to a pipe cannot know the size beforehand."""
     content = bytearray(wav(VOICE))
-    content[4:8] = content[40:44] = struct.pack("<I", 2**32 - 1)
+    content[4:8] = content[40:44] = struct.pack("<I", size)
     (tmp_path / "a.wav").write_bytes(content)
     (tmp_path / "b.wav").write_bytes(wav(VOICE))
     x, y = (read_recording(tmp_path / name, RATE) for name in ("a.wav", "b.wav"))
     np.testing.assert_array_equal(x, y)
+
+
+def test_one_sample_beyond_all_bounds_is_clipped(tmp_path: Path) -> None:
+    """Its square is no number in float32, in which all is silence beside it."""
+    x = VOICE.copy()
+    x[4_000] = 1e30
+    (tmp_path / "a.wav").write_bytes(wav(x, subtype="FLOAT"))
+    found = read_recording(tmp_path / "a.wav", RATE)
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() == 1.0
+    assert len(found) > 0.9 * len(VOICE)
+
+
+@pytest.mark.parametrize(
+    ("rate", "reason"), [(44_101, "no simple ratio to 8000"), (2**31 - 1, "more than any")]
+)
+def test_rates_that_would_fill_memory_are_dropped(tmp_path: Path, rate: int, reason: str) -> None:
+    content = bytearray(wav(VOICE))
+    content[24:28] = struct.pack("<I", rate)
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(DroppedError, match=reason):
+        read_recording(tmp_path / "a.wav", RATE)
+
+
+def test_a_tone_above_the_wanted_rate_is_silent(tmp_path: Path) -> None:
+    high = 0.5 * np.sin(2.0 * np.pi * 15_000 * np.arange(24_000) / 48_000) * np.hanning(24_000)
+    (tmp_path / "a.wav").write_bytes(wav(high, 48_000, "FLOAT"))
+    with pytest.raises(DroppedError, match="silent at 8000 Hz"):
+        read_recording(tmp_path / "a.wav", RATE)
+
+
+def test_a_pipe_with_the_name_of_a_recording_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(DroppedError, match="no file"):
+        read_recording(tmp_path / "a.wav", RATE)
+
+
+def test_a_header_that_promises_more_than_memory_holds_is_not_believed(tmp_path: Path) -> None:
+    content = bytearray(flac(VOICE))
+    content[21:26] = bytes([content[21] | 0x0F, 255, 255, 255, 255])  # 2^36 - 1 samples
+    (tmp_path / "a.flac").write_bytes(content)
+    tracemalloc.start()
+    with contextlib.suppress(DroppedError):
+        assert 0.5 * len(VOICE) < len(read_recording(tmp_path / "a.flac", RATE)) <= len(VOICE)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
 
 
 def test_silence_at_the_ends_is_trimmed_to_a_margin(tmp_path: Path) -> None:

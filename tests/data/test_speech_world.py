@@ -121,9 +121,10 @@ def voice(name: str) -> Array:
     """A signal of which the copy must stay a voice."""
     if name == "made":
         return sentence(0, 1.0).astype(np.float32)
-    if not ENGLISH.is_dir():
+    path = ENGLISH / f"{name}.wav"
+    if not path.is_file():
         pytest.skip(f"needs Debian's {DEBIAN['asterisk-en'].package}")
-    return read_recording(ENGLISH / f"{name}.wav", RATE)
+    return read_recording(path, RATE)
 
 
 @pytest.mark.parametrize("name", ["made", "conf-invalid", "vm-goodbye"])
