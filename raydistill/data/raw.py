@@ -8,7 +8,15 @@ import numpy as np
 
 
 class DataError(ValueError):
-    """A data set is unknown, absent or damaged; the message says which and what to do."""
+    """A data set is unknown, absent or damaged; the message says which and what to do.
+
+    Example:
+        >>> from raydistill.data.images import load_images
+        >>> load_images("cats", 8)
+        Traceback (most recent call last):
+        ...
+        raydistill.data.raw.DataError: data.name: 'cats' ...
+    """
 
 
 def short_reason(error: BaseException) -> str:
