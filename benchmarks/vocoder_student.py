@@ -38,6 +38,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from raydistill.export import export_student
 from raydistill.objectives import (
     Batch,
     ReverseKL,
@@ -45,8 +46,6 @@ from raydistill.objectives import (
     XReconstruction,
     XReconstructionConfig,
 )
-from raydistill.store.storage import Storage
-from raydistill.students.export import PROGRAM, export_student
 from raydistill.students.streaming import Streamer, synthesise
 from raydistill.students.wavenet_flow import WaveNetFlow, WaveNetFlowConfig
 from raydistill.teachers.samplernn import SampleRNNConfig
@@ -184,8 +183,8 @@ def hashing(threads: int) -> None:
 def exported(student: WaveNetFlow) -> nn.Module:
     """The program that `export_student` writes."""
     with tempfile.TemporaryDirectory() as folder:
-        export_student(student, Storage.open(folder))
-        program: nn.Module = torch.export.load(Path(folder) / PROGRAM).module()
+        export_student(student, Path(folder), "torch-export")
+        program: nn.Module = torch.export.load(Path(folder) / "student.pt2").module()
     return program
 
 

@@ -116,7 +116,7 @@ class LinearStudent(FlowStudent):
             log_det = torch.linalg.slogdet(factor).logabsdet
         else:
             log_det = factor.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
-        return Pushforward(self.bias + apply(factor, z), log_det.sum().expand(len(z)))
+        return Pushforward(self.bias + apply(factor, z), log_det.sum().expand(z.shape[0]))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.bias + apply(self.factor, z)

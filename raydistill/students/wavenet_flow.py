@@ -156,10 +156,6 @@ class GatedConv(nn.Module):
         given = self.condition(conditioning).transpose(1, 2)[..., None]
         # Adding in place is safe: the backward pass of a convolution does not use its result.
         halves[:, :, 0].unflatten(2, (conditioning.shape[1], -1)).add_(given)
-        if torch.compiler.is_exporting():
-            # `gated_residual` may be an operator of our own, which an exported program, made to run
-            # in plain PyTorch, must not contain.
-            return h + F.glu(halves, dim=1)
         return gated_residual(h, halves)
 
 
@@ -274,7 +270,7 @@ class WaveNetFlow(ConditionedFlow):
         return tuple(flow.start(batch) for flow in self.wavenets)
 
     def steps_given(self, z: Tensor, conditioning: Tensor) -> Steps:
-        return self.continue_from(z, conditioning, self.start(len(z)))[0]
+        return self.continue_from(z, conditioning, self.start(z.shape[0]))[0]
 
     def continue_from(
         self, z: Tensor, conditioning: Tensor, states: tuple[FlowState, ...]

@@ -200,7 +200,7 @@ class GaussianTeacher(Teacher):
         return ("exact",)
 
     def encode(self, x: Tensor) -> Encoding:
-        log_det = -self.log_scale.sum().expand(len(x))
+        log_det = -self.log_scale.sum().expand(x.shape[0])
         return Encoding(apply(self.inverse, x - self.mean), log_det)
 
     @torch.no_grad()

@@ -205,7 +205,7 @@ class SampleRNN(ConditionedTeacher):
         return Heard(self._on_scale(params), after)
 
     def params(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        return self.hear_from(x, conditioning, self.start(len(x))).params
+        return self.hear_from(x, conditioning, self.start(x.shape[0])).params
 
     def _on_scale(self, params: Tensor) -> Tensor:
         """Parameters for standardised samples turned into parameters on the scale of the data."""

@@ -270,3 +270,20 @@ def test_numba_is_imported_when_first_needed() -> None:
     code = "import sys, raydistill.teachers.pixelcnn; print('numba' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+class _Activations(torch.nn.Module):
+    def forward(self, x: Tensor, halves: Tensor) -> Tensor:
+        elus = concat_elu(x, padding=(1, 1, 1, 0)) + concat_elu_of_sum(x, x.square(), (1, 1, 1, 0))
+        return elus.sum() + gated_residual(x, halves)
+
+
+def test_exported_activations_are_plain_pytorch_and_take_any_batch() -> None:
+    x, halves = torch.randn(4, 3, 5, 5), torch.randn(4, 6, 5, 5)
+    opened = {name: {0: torch.export.Dim("batch", min=1)} for name in ("x", "halves")}
+    program = torch.export.export(_Activations(), (x, halves), dynamic_shapes=opened)
+    assert not [node for node in program.graph.nodes if "raydistill" in str(node.target)]
+    for count in (4, 1):
+        given = x[:count], halves[:count]
+        expected = _Activations()(*given)
+        torch.testing.assert_close(program.module()(*given), expected, rtol=1e-5, atol=1e-5)

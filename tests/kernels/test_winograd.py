@@ -233,3 +233,14 @@ def test_the_compiler_takes_it_whole() -> None:
         gradient = normal(*y.shape, seed=9)
         results.append([y, *torch.autograd.grad(y, (x, *conv.parameters()), gradient)])
     torch.testing.assert_close(results[0], results[1], rtol=1e-11, atol=1e-12)
+
+
+def test_an_exported_layer_is_plain_pytorch_and_takes_any_batch() -> None:
+    layer = Conv2d(16, 16, 3, padding=1)
+    x = torch.randn(9, 16, 32, 32)
+    opened = {"input": {0: torch.export.Dim("batch", min=1)}}
+    program = torch.export.export(layer, (x,), dynamic_shapes=opened)
+    assert not [node for node in program.graph.nodes if "raydistill" in str(node.target)]
+    for batch in (x, x[:2]):
+        expected = layer(batch)
+        torch.testing.assert_close(program.module()(batch), expected, rtol=0.0, atol=1e-5)

@@ -84,6 +84,9 @@ def _have_loops() -> bool:
 
 def _fusible(*tensors: Tensor) -> bool:
     """Whether the compiled loops can take these tensors: on the CPU, all of one supported type."""
+    if torch.compiler.is_exporting():
+        # An exported program runs in plain PyTorch, which does not know our operators.
+        return False
     kind = tensors[0].dtype
     return (
         kind in TYPES

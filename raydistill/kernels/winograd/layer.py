@@ -46,6 +46,10 @@ class Conv2d(nn.Conv2d):
 
     def _suits(self, x: Tensor, weight: Tensor) -> bool:
         """Whether the compiled convolution can compute this, and is faster than torch."""
+        if torch.compiler.is_exporting():
+            # An exported program runs in plain PyTorch, and with any batch: it must not even
+            # compare the size of the one that it is traced with.
+            return False
         features, channels, rows, columns = weight.shape
         plain = (
             x.dim() == 4
@@ -72,7 +76,6 @@ class Conv2d(nn.Conv2d):
             and x.dtype in (torch.float32, torch.float64)
             and torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_exporting()
             and _have_loops()
         )
 
