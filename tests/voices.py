@@ -10,6 +10,8 @@ import soundfile
 from scipy.signal import lfilter
 
 from raydistill.data.speech_splits import split_of
+from raydistill.tasks.presets import vocoder_preset
+from tests.helpers import merge
 
 FORMANTS = ((700, 1200, 2500), (300, 2200, 3000), (400, 800, 2300))
 
@@ -53,3 +55,18 @@ def write_voices(folder: Path, seconds: float = 1.2, rate: int = 8000) -> Path:
         soundfile.write(folder / f"voice_{index:03}.wav", sentence(index, seconds, rate), rate)
         (folder / f"voice_{index:03}.txt").write_text(text)
     return folder
+
+
+def small_trial(folder: Path) -> dict[str, Any]:
+    """The smoke preset on a folder of voices, with budgets cut to seconds."""
+    budget = {"updates": 8, "evaluate_every": 4, "checkpoint_every": 2}
+    return merge(
+        vocoder_preset("smoke", str(folder)).model_dump(mode="json"),
+        {
+            "teacher": {"budget": {"updates": 12, "batch_size": 4}, "window": 800},
+            "budget": budget | {"batch_size": 2},
+            "window": 800,
+            "context": 400,
+            "evaluation": {"sentences": 2, "validation_sentences": 2, "seconds": 0.8, "sounds": 1},
+        },
+    )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
 from raydistill.data.raw import DataError
-from raydistill.data.speech_files import DroppedError, read_recording
-from raydistill.data.world import analyse
+from raydistill.data.speech_files import DroppedError, prepare_recording, read_recording
+from raydistill.data.world import Array, analyse
 from raydistill.media.sounds import Sound
 from raydistill.store.assets import Store
 from raydistill.tasks.vocoder.corpus import Corpus
@@ -76,9 +74,12 @@ def analyse_recording(space: SpeechSpace, recording: Recording) -> Tensor:
     """
     try:
         if isinstance(recording, Sound):
-            x = _prepared(recording, space.rate)
+            x = prepare_recording(_samples(recording), recording.rate, space.rate)
         else:
-            x = read_recording(Path(recording), space.rate)
+            path = Path(recording).expanduser()
+            if not path.is_file():
+                raise ValueError(f"recording: no file {str(path)!r}; give mono WAV or FLAC")
+            x = read_recording(path, space.rate)
     except DroppedError as reason:
         raise ValueError(f"recording: {reason}; give other mono speech") from None
     return torch.from_numpy(analyse(x, space.rate))
@@ -92,7 +93,7 @@ def features_of_sound(space: SpeechSpace, sound: Sound) -> Tensor:
     """
     if sound.rate != space.rate:
         raise ValueError(f"values: a sound has {sound.rate} Hz; give {space.rate}")
-    return torch.from_numpy(analyse(sound.samples.detach().cpu().numpy(), space.rate))
+    return torch.from_numpy(analyse(_samples(sound), space.rate))
 
 
 def require_no_conditioning(features: Features | None, recording: Recording | None) -> None:
@@ -120,16 +121,20 @@ def _checked(space: SpeechSpace, features: Features, count: int) -> list[Tensor]
     return found
 
 
-def _prepared(sound: Sound, rate: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """Samples as they would be read from a file that holds them."""
-    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        values = sound.samples.detach().cpu().numpy().astype(np.float32)
-        soundfile.write(file, values, sound.rate, format="WAV", subtype="FLOAT")
-        file.flush()
-        return read_recording(Path(file.name), rate)
-
-
 def _tensor(features: Any) -> Tensor:
     if isinstance(features, Tensor):
         return features.detach().cpu().float()
     return torch.from_numpy(np.asarray(features, dtype=np.float32))
+
+
+def _samples(sound: Sound) -> Array:
+    """Samples of a sound, (N,) in float32.
+
+    Raises:
+        ValueError: it is not mono.
+    """
+    if sound.samples.ndim != 1:
+        shape = tuple(sound.samples.shape)
+        raise ValueError(f"recording: samples of shape {shape} are not mono; give (N,)")
+    samples: Array = sound.samples.detach().cpu().float().numpy()
+    return samples

@@ -126,11 +126,6 @@ class LoadedStudent:
         Raises:
             ValueError: an argument does not fit the student.
             DataError: a student of speech is given neither, and its data set is absent.
-
-        Example:
-            >>> import raydistill as rd
-            >>> student = rd.load_student("results/noise/trial_00003")  # doctest: +SKIP
-            >>> images = student.sample(64, seed=1)  # doctest: +SKIP
         """
         check_count(n)
         scale = scale_or_error(scale, self.prior)

@@ -57,6 +57,21 @@ class LoadedTeacher:
         prior: the distribution of z at scale 1.
         info: what was measured when it was trained: held-out likelihood with baselines, codes.
         store: where it came from; features of its data set may be kept there.
+
+    Example:
+        >>> import torch
+        >>> import raydistill as rd
+        >>> from tempfile import TemporaryDirectory
+        >>> config = rd.parse_trial({"task": "gaussian", "dimension": 2, "replicas": 1})
+        >>> with TemporaryDirectory() as folder:
+        ...     teacher = rd.train_teacher(config, storage=folder)
+        >>> teacher
+        LoadedTeacher(kind='GaussianTeacher', task='gaussian', key=..., event_shape=(1, 2), ...)
+        >>> x = teacher.sample(5, seed=0)
+        >>> torch.allclose(teacher.decode(teacher.encode(x)), x)
+        True
+        >>> teacher.log_prob(x).shape
+        torch.Size([5])
     """
 
     module: Teacher

@@ -29,6 +29,15 @@ class Distilled:
         folder: what it wrote.
         record: its outcome; `record.status` is `finished` or `failed`, with the cause.
         device: where it ran.
+
+    Example:
+        >>> import raydistill as rd
+        >>> from tempfile import TemporaryDirectory
+        >>> config = rd.parse_trial({"task": "gaussian", "dimension": 2, "budget": {"updates": 20}})
+        >>> with TemporaryDirectory() as folder:
+        ...     trial = rd.distill(config, storage=folder)
+        ...     trial.student.sample(3).shape  # 20 replicas, three draws of each
+        torch.Size([3, 20, 2])
     """
 
     folder: Storage

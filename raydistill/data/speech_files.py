@@ -68,7 +68,24 @@ def read_recording(path: Path, rate: int) -> Array:
     Raises:
         DroppedError: a rule of this module drops it.
     """
-    x, own = _read(path)
+    return prepare_recording(*_read(path), rate)
+
+
+def prepare_recording(x: Array, own: int, rate: int) -> Array:
+    """A recording as `read_recording` returns it, from its samples.
+
+    Args:
+        x: (N,) in float32, in [-1, 1].
+        own: its rate, Hz.
+        rate: wanted, Hz.
+
+    Raises:
+        DroppedError: a rule of this module drops it.
+    """
+    if not len(x):
+        raise DroppedError("has no samples")
+    if not np.isfinite(x).all():
+        raise DroppedError("holds values that are not finite")
     _check_rate(own, rate)
     if float((np.abs(x) >= FULL_SCALE).mean()) > CLIPPED_SHARE:
         raise DroppedError("clipped")
@@ -124,10 +141,6 @@ def _read(path: Path) -> tuple[Array, int]:
         raise DroppedError(f"cannot be read as audio ({_short(error)})") from None
     if cut is not None and 0 < int(cut[1]) < STREAMED_FROM:
         raise DroppedError(f"is cut short: {cut[2]} of {cut[1]} bytes")
-    if not len(x):
-        raise DroppedError("has no samples")
-    if not np.isfinite(x).all():
-        raise DroppedError("holds values that are not finite")
     return x, own
 
 

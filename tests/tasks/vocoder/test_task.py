@@ -18,7 +18,6 @@ from raydistill.objectives import Batch
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
-from raydistill.tasks.presets import vocoder_preset
 from raydistill.tasks.registry import parse_trial
 from raydistill.tasks.vocoder.config import VocoderTrial
 from raydistill.tasks.vocoder.corpus import cut_samples
@@ -27,7 +26,7 @@ from raydistill.tasks.vocoder.task import VocoderTask
 from raydistill.tasks.vocoder.teacher import Streams, encode_utterance
 from tests.helpers import merge
 from tests.trials.runs import interrupt, results, run
-from tests.voices import write_voices
+from tests.voices import small_trial, write_voices
 
 ARMS: list[dict[str, Any]] = [
     {"objective": {"kind": "x_reconstruction", "l1_weight": 1.0, "noise_level": 0.5}},
@@ -40,19 +39,8 @@ ARMS: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="session")
 def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The smoke preset on a folder of voices, with budgets cut to seconds."""
-    folder = write_voices(tmp_path_factory.mktemp("voices") / "voices")
-    budget = {"updates": 8, "evaluate_every": 4, "checkpoint_every": 2}
-    return merge(
-        vocoder_preset("smoke", str(folder)).model_dump(mode="json"),
-        {
-            "teacher": {"budget": {"updates": 12, "batch_size": 4}, "window": 800},
-            "budget": budget | {"batch_size": 2},
-            "window": 800,
-            "context": 400,
-            "evaluation": {"sentences": 2, "validation_sentences": 2, "seconds": 0.8, "sounds": 1},
-        },
-    )
+    """A small trial on a folder of voices."""
+    return small_trial(write_voices(tmp_path_factory.mktemp("voices") / "voices"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,157 @@
+"""Teachers by key and by trial: samples, codes, likelihoods in the data's own values."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import raydistill as rd
+from raydistill.data.logit import dequantise, from_logit, to_logit
+from raydistill.metrics.likelihood import held_out_bits
+from raydistill.seeding import generator
+from raydistill.store.assets import INFO, Store, _checksum
+from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.image.task import ImageTask
+
+
+@pytest.fixture(scope="module")
+def task(images: rd.Distilled, store: Store) -> ImageTask:
+    config = images.student.config
+    assert isinstance(config, ImageTrial)
+    return ImageTask(config, store, torch.device("cpu"))
+
+
+def tensor(values: object) -> Tensor:
+    assert isinstance(values, Tensor)
+    return values
+
+
+def test_a_teacher_is_found_by_key_prefix_and_trial(images: rd.Distilled, storage: Path) -> None:
+    key = images.record.teacher
+    by_key = rd.load_teacher(storage, key)
+    assert by_key.key == key
+    for name in (key[:12], "front/trial_00000", images.folder.uri):
+        again = rd.load_teacher(storage, name)
+        assert again.key == key
+        assert torch.equal(tensor(again.sample(3, seed=4)), tensor(by_key.sample(3, seed=4)))
+    assert not torch.equal(tensor(by_key.sample(3, seed=5)), tensor(by_key.sample(3, seed=4)))
+
+
+def test_samples_and_codes_are_those_of_the_task_s_own_teacher(
+    images: rd.Distilled, task: ImageTask, storage: Path
+) -> None:
+    teacher = rd.load_teacher(storage, images.record.teacher)
+    z = task.teacher.sample_prior(16, torch.Generator().manual_seed(1))
+    drawn = tensor(teacher.decode(z))
+    assert torch.equal(drawn, from_logit(task.teacher.decode(z)))
+    # Far-off pixels are within a few roundings of 0 or 1, where a logit is steep.
+    torch.testing.assert_close(tensor(teacher.encode(drawn)), z, rtol=0.0, atol=1e-2)
+    # The student draws the same codes from the same seed.
+    sampled, made = tensor(teacher.sample(5, seed=9)), tensor(images.student.sample(5, seed=9))
+    codes = teacher.encode(sampled)
+    torch.testing.assert_close(tensor(images.student.decode(codes)), made, rtol=0.0, atol=1e-2)
+
+
+def test_recorded_images_are_dequantised_on_request(
+    images: rd.Distilled, task: ImageTask, storage: Path
+) -> None:
+    teacher, data = rd.load_teacher(storage, images.record.teacher), task.data
+    recorded = data.test.values[:40] / (data.levels - 1)
+    x = to_logit(dequantise(data.test.values[:40], data.levels, generator("cpu", "dequantise", 3)))
+    codes = tensor(teacher.encode(recorded, dequantise_seed=3))
+    torch.testing.assert_close(codes, task.teacher.encode(x).z, rtol=0.0, atol=1e-4)
+    # Every test image of the task has another noise; their mean agrees within what noise does.
+    every = data.test.values / (data.levels - 1)
+    bits = float(teacher.bits_per_dimension(every).mean())
+    expected = held_out_bits(task.teacher.log_prob, data.test, data.levels, torch.device("cpu"))
+    assert bits == pytest.approx(expected, abs=0.02)
+    nats = teacher.log_prob(every[:7], dequantise_seed=0)
+    direct = -nats / (64 * math.log(2.0)) + math.log2(data.levels)
+    torch.testing.assert_close(direct, teacher.bits_per_dimension(every[:7]), rtol=1e-5, atol=1e-5)
+
+
+def test_gaussian_teachers_come_from_their_trial(gaussians: rd.Distilled, storage: Path) -> None:
+    teacher = rd.load_teacher(storage, "front/gaussians")
+    assert teacher.key == gaussians.record.teacher
+    x = tensor(teacher.sample(1000, seed=1))
+    assert x.shape == (1000, 3, 2)
+    torch.testing.assert_close(tensor(teacher.decode(teacher.encode(x))), x)
+    assert torch.equal(teacher.log_prob(x), teacher.module.log_prob(x))
+    with pytest.raises(ValueError, match=r"^bits_per_dimension: values of the gaussian task"):
+        teacher.bits_per_dimension(x)
+
+
+def test_what_is_no_teacher_is_said(images: rd.Distilled, storage: Path, tmp_path: Path) -> None:
+    key = images.record.teacher
+    with pytest.raises(rd.LoadError, match=rf"^teacher: 'zz{key[2:]}' is no key .* {key}"):
+        rd.load_teacher(storage, f"zz{key[2:]}")
+    with pytest.raises(rd.LoadError, match=r"^storage: no folder"):
+        rd.load_teacher(tmp_path / "nowhere", key)
+    with pytest.raises(rd.LoadError, match="it holds no teacher yet"):
+        rd.load_teacher(tmp_path, key)
+    teachers = tmp_path / "store" / "teachers"
+    source = storage / "store" / "teachers" / key
+    for name in (key, key[:8] + "00000000"):
+        shutil.copytree(source, teachers / name)
+    with pytest.raises(rd.LoadError, match=f"begins several keys: .*{key}"):
+        rd.load_teacher(tmp_path, key[:8])
+    content = bytearray((teachers / key / "tensors.safetensors").read_bytes())
+    content[-5] ^= 4
+    (teachers / key / "tensors.safetensors").write_bytes(bytes(content))
+    with pytest.raises(rd.LoadError, match="is damaged"):
+        rd.load_teacher(tmp_path, key)
+
+
+def test_a_teacher_of_an_older_version_is_found_by_a_trial_that_used_it(
+    images: rd.Distilled, storage: Path, tmp_path: Path
+) -> None:
+    key = images.record.teacher
+    root = tmp_path / "old"
+    shutil.copytree(storage / "store" / "teachers" / key, root / "store" / "teachers" / key)
+    assert images.folder.local_path is not None
+    shutil.copytree(images.folder.local_path, root / "sweep" / "trial_00000")
+    file = root / "store" / "teachers" / key / INFO
+    described = json.loads(file.read_text())
+    del described["info"]["space"]
+    content = (file.parent / "tensors.safetensors").read_bytes()
+    described["sha256"] = _checksum(content, described)
+    file.write_text(json.dumps(described))
+    with pytest.raises(rd.LoadError, match="name a trial that used it"):
+        rd.load_teacher(root, key)
+    old = rd.load_teacher(root, "sweep/trial_00000")
+    new = rd.load_teacher(storage, key)
+    assert old.space == new.space
+    assert torch.equal(tensor(old.sample(2)), tensor(new.sample(2)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0}, "^n: 0 samples"),
+        ({"n": 2, "scale": -1.0}, "^scale: -1.0 is no standard deviation"),
+        ({"n": 2, "scale": math.nan}, "^scale: nan"),
+        ({"n": 2, "recording": "a.wav"}, "^recording: this model takes no conditioning"),
+        ({"n": 2, "features": torch.zeros(3, 27)}, "^features: this model takes no conditioning"),
+    ],
+    ids=str,
+)
+def test_arguments_that_do_not_fit_are_refused(
+    arguments: dict[str, object], message: str, images: rd.Distilled, storage: Path
+) -> None:
+    for model in (images.student, rd.load_teacher(storage, images.record.teacher)):
+        with pytest.raises(ValueError, match=message):
+            model.sample(**arguments)  # type: ignore[arg-type]
+
+
+def test_values_outside_the_data_s_range_are_refused(images: rd.Distilled, storage: Path) -> None:
+    teacher = rd.load_teacher(storage, images.record.teacher)
+    with pytest.raises(ValueError, match=r"^values: some are not finite or not in the data"):
+        teacher.encode(torch.full((1, 1, 8, 8), 2.0))
+    with pytest.raises(ValueError, match=r"^values: shape \(1, 8, 8\) does not fit"):
+        teacher.encode(torch.zeros(1, 8, 8))
