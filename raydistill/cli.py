@@ -9,11 +9,15 @@ from typing import Any
 import tyro
 
 import raydistill
-from raydistill.commands import dashboard, doctor, report, run
+from raydistill.commands import dashboard, decode, doctor, encode, export, report, run, sample
 from raydistill.console import ExitStatus, prepare_output
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "run": (run.RunSettings, run.run),
+    "sample": (sample.SampleSettings, sample.sample),
+    "encode": (encode.EncodeSettings, encode.encode),
+    "decode": (decode.DecodeSettings, decode.decode),
+    "export": (export.ExportSettings, export.export),
     "report": (report.ReportSettings, report.report),
     "dashboard": (dashboard.DashboardSettings, dashboard.dashboard),
     "doctor": (doctor.DoctorSettings, doctor.doctor),
@@ -26,18 +30,23 @@ REFUSALS = (
     ("raydistill.store.storage", "StorageError"),
     ("raydistill.record", "RecordError"),
     ("raydistill.tasks.assets", "SamplesDivergedError"),
+    ("raydistill.trials.weights", "LoadError"),
+    ("raydistill.export.errors", "ExportError"),
 )
 """Errors whose message tells the user what to change: the module and the name of each."""
 
+ENDED_BY_THE_SYSTEM = 1
+
 STATUSES = (
-    f"exit status: {ExitStatus.OK.value} done, {ExitStatus.REFUSED.value} refused before any work, "
+    f"exit status: {ExitStatus.OK.value} done, {ENDED_BY_THE_SYSTEM} the system does not let it, "
+    f"{ExitStatus.REFUSED.value} refused before any work, "
     f"{ExitStatus.ALL_FAILED.value} the trial failed, {ExitStatus.INTERRUPTED.value} interrupted"
 )
-DESCRIPTION = f"""{raydistill.__doc__}
+DESCRIPTION = f"""{(raydistill.__doc__ or "").splitlines()[0]}
 
-{STATUSES}
+raydistill COMMAND --help says more; raydistill --version prints the version.
 
-`raydistill --version` prints the version."""
+{STATUSES}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _refusals() as error:
         print(error, file=sys.stderr)
         return ExitStatus.REFUSED
+    except OSError as error:  # a full disk, a bucket that does not answer
+        print(f"ended by the system: {error}", file=sys.stderr)
+        return ENDED_BY_THE_SYSTEM
 
 
 def _refusals() -> tuple[type[Exception], ...]:

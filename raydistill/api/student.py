@@ -15,7 +15,7 @@ from raydistill.api.codes import (
     prior_of,
     scale_or_error,
 )
-from raydistill.api.locate import Location, Trial, store_beside
+from raydistill.api.locate import Trial, store_beside
 from raydistill.api.speech import Features, Recording, features_for, require_no_conditioning
 from raydistill.api.values import (
     Codes,
@@ -26,7 +26,6 @@ from raydistill.api.values import (
     require_shape,
 )
 from raydistill.conditionals.priors import Prior
-from raydistill.export import Exported, Format, export_student
 from raydistill.networks.summary import parameter_count
 from raydistill.record import Record
 from raydistill.students.base import Student
@@ -34,7 +33,6 @@ from raydistill.students.conditioned import ConditionedFlow
 from raydistill.tasks.space import Space
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.tasks.vocoder.space import SpeechSpace
-from raydistill.trials.card import CARD
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,37 +177,6 @@ class LoadedStudent:
         return in_parts(module, module, z)
 
     @torch.no_grad()
-    def export(
-        self, folder: Location, format: Format = "torch-export", *, overwrite: bool = False
-    ) -> Exported:
-        """Write it as a folder that runs without this package; see `raydistill.export`.
-
-        Its card goes along.
-
-        Args:
-            folder: a local path, new or empty.
-            format: `torch-export`, `onnx` or `safetensors`.
-            overwrite: replace an earlier export in this folder.
-
-        Raises:
-            ExportError: format, folder or model do not allow it.
-
-        Example:
-            >>> import raydistill as rd
-            >>> student = rd.load_student("results/noise/trial_00003")  # doctest: +SKIP
-            >>> student.export("student", "onnx")  # doctest: +SKIP
-        """
-        trial = self.trial.folder
-        return export_student(
-            self.module,
-            folder,
-            format,
-            config=self.config.student,
-            scale=self.space if isinstance(self.space, SpeechSpace) else None,
-            card=trial.read(CARD).decode() if trial.exists(CARD) else None,
-            overwrite=overwrite,
-        )
-
     def _one(self, module: ConditionedFlow, z: Tensor, features: Tensor) -> Tensor:
         if len(z) != len(features) * module.hop:
             raise ValueError(

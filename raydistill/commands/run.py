@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from raydistill.commands.models import refusing
 from raydistill.config.errors import ConfigError
 from raydistill.console import ExitStatus
 
@@ -40,27 +41,23 @@ def run(settings: RunSettings) -> ExitStatus:
         ConfigError: the configuration or the device cannot be; its data set or storage path may be
             refused as well, each by an error of its own.
     """
-    from raydistill.commands.devices import open_device
-    from raydistill.store.assets import Store
-    from raydistill.store.storage import Storage
+    import raydistill
     from raydistill.tasks.registry import parse_trial_json
-    from raydistill.trials.book import TrialRun
-    from raydistill.trials.run import run_trial
+    from raydistill.training.job import TrainingDivergedError
 
     config = parse_trial_json(_read(settings.config))
-    device = open_device(settings.device)
-    root = Storage.open(settings.storage_path)
-    root.check_writable()
-    record = run_trial(
-        config,
-        TrialRun(
-            settings.name,
-            root.child(settings.name),
-            Store(root.child("store")),
-            device=device,
-            on_progress=lambda progress: _say(progress, config.headline),
-        ),
-    )
+    try:
+        with refusing(name="name"):
+            record = raydistill.distill(
+                config,
+                storage=settings.storage_path,
+                name=settings.name,
+                device=settings.device,
+                on_progress=lambda progress: _say(progress, config.headline),
+            ).record
+    except TrainingDivergedError as error:  # of a student it is in the record
+        print(f"failed: the teacher: {error}", file=sys.stderr)
+        return ExitStatus.ALL_FAILED
     if record.status == "failed":
         print(f"failed: {record.cause}", file=sys.stderr)
         return ExitStatus.ALL_FAILED

@@ -43,9 +43,14 @@ def grid(images: Tensor) -> Tensor:
     return torch.nn.functional.pad(tiled, (0, 1, 0, 1), value=1.0)
 
 
-def png(picture: Tensor) -> bytes:
-    """The content of a PNG file of a picture (C, H, W) in [0, 1], with 1 or 3 channels."""
-    large = picture.repeat_interleave(ENLARGED, dim=1).repeat_interleave(ENLARGED, dim=2)
+def png(picture: Tensor, enlarged: int = ENLARGED) -> bytes:
+    """The content of a PNG file of a picture (C, H, W) in [0, 1], with 1 or 3 channels.
+
+    Args:
+        picture: grey or colour.
+        enlarged: pixels of the file per pixel of the picture, in each direction.
+    """
+    large = picture.repeat_interleave(enlarged, dim=1).repeat_interleave(enlarged, dim=2)
     values = (large * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
     image = Image.fromarray(values[:, :, 0] if values.shape[2] == 1 else values)
     buffer = io.BytesIO()
