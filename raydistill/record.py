@@ -11,7 +11,11 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from raydistill.config.json_text import JsonError, read_json
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
@@ -22,6 +26,22 @@ Status = Literal["running", "finished", "failed"]
 
 Measured = Mapping[str, "float | Sequence[float]"]
 """What a task measures: a number, or one a replica."""
+
+
+LARGEST = 2**53
+"""Of counts and times: up to here floating point tells whole numbers apart."""
+
+
+def _number(value: Any) -> Any:
+    """A metric as a number: those that are not finite are written as text."""
+    return float(value) if isinstance(value, str) and value in ("nan", "inf", "-inf") else value
+
+
+Text = Annotated[str, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+Seconds = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+Metric = Annotated[float, Field(strict=True), BeforeValidator(_number)]
+_STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -39,15 +59,17 @@ class Spent:
             first update began, when its last evaluation was done; 0 where it did not get there.
     """
 
-    updates: int = 0
-    train_seconds: float = 0.0
-    evaluate_seconds: float = 0.0
-    device: str = "cpu"
-    workers: int = 1
-    process: int = 0
-    entered: float = 0.0
-    began: float = 0.0
-    ended: float = 0.0
+    __pydantic_config__ = _STRICT
+
+    updates: Count = 0
+    train_seconds: Seconds = 0.0
+    evaluate_seconds: Seconds = 0.0
+    device: Text = "cpu"
+    workers: Count = 1
+    process: Count = 0
+    entered: Seconds = 0.0
+    began: Seconds = 0.0
+    ended: Seconds = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +83,12 @@ class Evaluation:
         replicas: name to one value a replica, in the order of their seeds; empty without replicas.
     """
 
-    updates: int
-    split: str
-    metrics: dict[str, float]
-    replicas: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    __pydantic_config__ = _STRICT
+
+    updates: Count
+    split: Text
+    metrics: dict[Text, Metric]
+    replicas: dict[Text, tuple[Metric, ...]] = field(default_factory=dict)
 
     @staticmethod
     def of(updates: int, split: str, values: Measured) -> Evaluation:
@@ -105,16 +129,18 @@ class Record:
         {'classifier_fd': 82.0}
     """
 
-    trial: str
+    __pydantic_config__ = _STRICT
+
+    trial: Text
     status: Status
-    config: dict[str, Any]
-    teacher: str
+    config: dict[Text, Any]
+    teacher: Text
     spent: Spent = field(default_factory=Spent)
-    cause: str = ""
+    cause: Text = ""
     history: tuple[Evaluation, ...] = ()
-    reference: dict[str, dict[str, float]] = field(default_factory=dict)
-    artefacts: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    reference: dict[Text, dict[Text, Metric]] = field(default_factory=dict)
+    artefacts: dict[Text, Text] = field(default_factory=dict)
+    environment: dict[Text, Text] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def metrics(self, split: str) -> dict[str, float]:
@@ -131,35 +157,50 @@ class RecordError(ValueError):
     """A record file is damaged or of another schema."""
 
 
-def parse_record(text: str) -> Record:
+def parse_record(text: str | bytes) -> Record:
     """Read a record from its JSON text.
 
     Raises:
-        RecordError: not JSON, another schema version, or fields missing.
+        RecordError: not JSON, another schema version, or a field that is missing, unknown or of a
+            wrong type; one line with the first such field and its value.
     """
     try:
-        values = json.loads(text)
-        version = values["schema_version"]
-        if version not in READABLE:
-            raise RecordError(f"schema_version: {version} is none of {READABLE}")
-        values["schema_version"] = SCHEMA_VERSION
-        values["spent"] = Spent(**values["spent"])
-        values["history"] = tuple(parse_evaluation(e) for e in values["history"])
-        values["reference"] = {k: _numbers(v) for k, v in values["reference"].items()}
-        return Record(**values)
-    except RecordError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"not a record: {error!r}") from error
+        values = read_json(text)
+    except JsonError as error:
+        raise RecordError(f"not a record: {error}; run the trial again") from None
+    if not isinstance(values, dict) or "schema_version" not in values:
+        raise RecordError("not a record: schema_version is missing; run the trial again")
+    version = values["schema_version"]
+    if isinstance(version, bool) or version not in READABLE:
+        raise RecordError(f"schema_version: {version!s:.60} is none of {READABLE}")
+    missing = [name for name in ("spent", "history", "reference") if name not in values]
+    if missing:
+        raise RecordError(f"not a record: {missing[0]} is missing; run the trial again")
+    try:
+        return _RECORD.validate_python(values | {"schema_version": SCHEMA_VERSION})
+    except ValidationError as error:
+        raise RecordError(f"not a record: {_first_problem(error)}; run the trial again") from None
 
 
 def parse_evaluation(values: dict[str, Any]) -> Evaluation:
-    """An evaluation from its JSON tree."""
-    replicas = {
-        name: tuple(float(one) for one in value)
-        for name, value in values.get("replicas", {}).items()
-    }
-    return Evaluation(values["updates"], values["split"], _numbers(values["metrics"]), replicas)
+    """An evaluation from its JSON tree.
+
+    Raises:
+        RecordError: it is none.
+    """
+    try:
+        return _EVALUATION.validate_python(values)
+    except ValidationError as error:
+        raise RecordError(f"not an evaluation: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])[:120] or "the whole"
+    if problem["type"] in ("missing", "missing_argument"):
+        return f"{place} is missing"
+    message = " ".join(problem["msg"].split())
+    return f"{place} is {problem['input']!r:.60}: {message[:1].lower()}{message[1:]}"
 
 
 def _strict(value: Any) -> Any:
@@ -172,8 +213,8 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_EVALUATION: TypeAdapter[Evaluation] = TypeAdapter(Evaluation)
 
 
 @lru_cache(maxsize=1)

@@ -120,7 +120,7 @@ class Store:
                 raise DamagedAssetError("its checksum does not match")
             tensors = safetensors.torch.load(content)
             return Asset(key, description["recipe"], tensors, description["info"], found=True)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             raise DamagedAssetError(str(error)) from error
 
     def _load(self, kind: str, key: str) -> Asset | None:

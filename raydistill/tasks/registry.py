@@ -7,7 +7,6 @@ Classes are named by their paths, so that an image trial does not import the voc
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from pydantic import ValidationError
 
 from raydistill.config.errors import ConfigError
+from raydistill.config.json_text import JsonError, read_json
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.assets import TeacherAsset
@@ -76,7 +76,7 @@ def parse_trial(values: dict[str, Any]) -> TrialConfig:
         raydistill.config.errors.ConfigError: dimension: 0 is not allowed; give a value greater ...
     """
     kind = values.get("task", "image") if isinstance(values, dict) else None
-    if kind not in TASKS:
+    if not isinstance(kind, str) or kind not in TASKS:
         raise ConfigError(f"task: {kind!r} is unknown; choose one of {', '.join(TASKS)}")
     config_class: type[TrialConfig] = _class_at(TASKS[kind].config)
     try:
@@ -85,15 +85,15 @@ def parse_trial(values: dict[str, Any]) -> TrialConfig:
         raise ConfigError("\n".join(explain(error))) from None
 
 
-def parse_trial_json(text: str) -> TrialConfig:
+def parse_trial_json(text: str | bytes) -> TrialConfig:
     """Build a trial configuration from the text of a `config.json`.
 
     Raises:
         ConfigError: not JSON, or not a valid configuration.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = read_json(text)
+    except JsonError as error:
         raise ConfigError(f"config: not JSON ({error}); give a trial's config.json") from None
     return parse_trial(values)
 

@@ -129,7 +129,7 @@ def saved_settings(text: str, question: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
         asked, settings = content["question"], dict(content["settings"])
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ConfigError(
             f"name: its {SWEEP_FILE} is damaged; start a sweep under another --name"
         ) from None
