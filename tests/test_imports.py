@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+import raydistill
 
 WALK = """
 import importlib, json, pkgutil, sys
@@ -64,3 +71,25 @@ print(sorted(set(rd.__all__) - set(names)))
 
 def test_the_front_door_opens_when_it_is_used() -> None:
     assert said(FRONT_DOOR) == "[]\n[]"
+
+
+def test_type_checkers_see_what_the_front_door_hands_out() -> None:
+    assert raydistill.__file__ is not None
+    tree = ast.parse(Path(raydistill.__file__).read_text(encoding="utf-8"))
+    typed = {
+        alias.asname: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(map(str, typed)) == raydistill.__all__
+    for name, module in typed.items():
+        found = getattr(raydistill, str(name))
+        assert found is getattr(importlib.import_module(str(module)), str(name))
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'load_studnet'"):
+        raydistill.load_studnet  # noqa: B018

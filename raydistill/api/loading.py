@@ -79,8 +79,8 @@ def load_teacher(
         device: where it computes.
 
     Raises:
-        LoadError: nothing fits, several keys do, or files are damaged.
-        ConfigError: a model of your own in its configuration cannot be imported.
+        LoadError: nothing fits, several keys do, files are damaged, or a model of your own cannot
+            be imported.
         DataError: the teacher is of an older version, which kept no scale of the data, and the data
             set is absent.
 
@@ -132,7 +132,10 @@ def from_asset(
             f"{where} was written by a version that kept no scale of the data; name a trial that "
             "used it, such as SWEEP/trial_00003, instead of its key"
         )
-    model = resolve_teacher(asset.recipe["training"]["model"])
+    try:
+        model = resolve_teacher(asset.recipe["training"]["model"])
+    except ValueError as error:
+        raise LoadError(f"{where} cannot be rebuilt: {error}") from error
     module = space.build_teacher(model)
     put_weights(module, asset.tensors, where)
     return LoadedTeacher(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from raydistill.config.errors import ConfigError
 from raydistill.console import shell_command
 from raydistill.record import FILE_NAME, Record, RecordError, parse_record
 from raydistill.store.assets import Asset, DamagedAssetError, Store
@@ -115,9 +116,7 @@ def store_beside(trial: Storage) -> Store | None:
     parent = posixpath.dirname(trial.uri)
     for folder in (parent, posixpath.dirname(parent)):
         storage = Storage(folder)
-        if "://" not in folder.removesuffix("/") and not folder:
-            continue
-        if storage.exists(STORE):
+        if folder and storage.exists(STORE):
             return store_in(storage)
     return None
 
@@ -152,7 +151,10 @@ def _why_unfinished(folder: Storage, record: Record) -> str:
     if record.status == "failed":
         return f"failed and left no student: {record.cause}"
     done = record.spent.updates
-    total = record.config.get("budget", {}).get("updates", "?")
+    try:
+        total = parse_trial(record.config).budget.updates
+    except ConfigError as error:
+        return f"has not finished, and this version does not know its configuration: {error}"
     command = shell_command("raydistill", "run", f"{folder.uri}/{CONFIG}")
     return (
         f"has not finished: {done} of {total} updates were evaluated; it holds "

@@ -15,7 +15,7 @@ from raydistill.api.codes import (
     prior_of,
     scale_or_error,
 )
-from raydistill.api.locate import Trial, store_beside
+from raydistill.api.locate import Location, Trial, store_beside
 from raydistill.api.speech import Features, Recording, features_for, require_no_conditioning
 from raydistill.api.values import (
     Codes,
@@ -26,6 +26,7 @@ from raydistill.api.values import (
     require_shape,
 )
 from raydistill.conditionals.priors import Prior
+from raydistill.export import Exported, Format, export_student
 from raydistill.networks.summary import parameter_count
 from raydistill.record import Record
 from raydistill.students.base import Student
@@ -33,6 +34,7 @@ from raydistill.students.conditioned import ConditionedFlow
 from raydistill.tasks.space import Space
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.tasks.vocoder.space import SpeechSpace
+from raydistill.trials.card import CARD
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,6 +177,37 @@ class LoadedStudent:
             raise ValueError(f"z: {type(z).__name__} is no tensor; give (n, *event_shape)")
         require_shape("z", z, self.event_shape)
         return in_parts(module, module, z)
+
+    def export(
+        self, folder: Location, format: Format = "torch-export", *, overwrite: bool = False
+    ) -> Exported:
+        """Write it as a folder that runs without this package; see `raydistill.export`.
+
+        Its card goes along.
+
+        Args:
+            folder: a local path, new or empty.
+            format: `torch-export`, `onnx` or `safetensors`.
+            overwrite: replace an earlier export in this folder.
+
+        Raises:
+            ExportError: format, folder or model do not allow it.
+
+        Example:
+            >>> import raydistill as rd
+            >>> student = rd.load_student("results/noise/trial_00003")  # doctest: +SKIP
+            >>> student.export("student", "onnx")  # doctest: +SKIP
+        """
+        trial = self.trial.folder
+        return export_student(
+            self.module,
+            folder,
+            format,
+            config=self.config.student,
+            scale=self.space if isinstance(self.space, SpeechSpace) else None,
+            card=trial.read(CARD).decode() if trial.exists(CARD) else None,
+            overwrite=overwrite,
+        )
 
     @torch.no_grad()
     def _one(self, module: ConditionedFlow, z: Tensor, features: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from raydistill.api.codes import (
     like_weights,
     scale_or_error,
 )
+from raydistill.api.locate import Location
 from raydistill.api.speech import (
     Features,
     Recording,
@@ -24,6 +25,7 @@ from raydistill.api.speech import (
 )
 from raydistill.api.values import Codes, Samples, as_samples, in_parts, require_list, require_shape
 from raydistill.conditionals.priors import Prior
+from raydistill.export import Exported, Format, export_teacher
 from raydistill.media.sounds import Sound
 from raydistill.networks.summary import parameter_count
 from raydistill.store.assets import Store
@@ -209,6 +211,20 @@ class LoadedTeacher:
         """
         x = self._as_model(images, dequantise_seed)
         return self.space.bits_per_dimension(in_parts(self.module.log_prob, self.module, x), x)
+
+    def export(
+        self, folder: Location, format: Format = "torch-export", *, overwrite: bool = False
+    ) -> Exported:
+        """Write `module.encode` as a folder that runs without this package.
+
+        It takes a model's own numbers (logits of images, vectors) or speech at full scale 1. See
+        `LoadedStudent.export` for the arguments.
+
+        Raises:
+            ExportError: format, folder or model do not allow it.
+        """
+        scale = self.space if isinstance(self.space, SpeechSpace) else None
+        return export_teacher(self.module, folder, format, scale=scale, overwrite=overwrite)
 
     def _coded(self, values: Samples, seed: int | None, features: Features | None) -> _Coded:
         if isinstance(self.module, ConditionedTeacher):

@@ -29,8 +29,8 @@ from raydistill.export.writers import WRITERS
 from raydistill.networks.summary import parameter_count
 from raydistill.students.base import Student
 from raydistill.teachers.base import Teacher
+from raydistill.trials.card import CARD
 
-CARD = "CARD.md"
 STUDENT, TEACHER = "student", "teacher"
 
 
@@ -68,7 +68,7 @@ def export_student(
         config: the student's; None takes `student.config` where there is one.
         scale: of a speech data set: the program then takes features as they are analysed and gives
             samples at full scale 1; without it both are standardised.
-        card: text to keep beside it as `CARD.md`.
+        card: text to keep beside it as `card.md`.
         overwrite: replace an earlier export in this folder.
 
     Raises:

@@ -155,3 +155,17 @@ def test_values_outside_the_data_s_range_are_refused(images: rd.Distilled, stora
         teacher.encode(torch.full((1, 1, 8, 8), 2.0))
     with pytest.raises(ValueError, match=r"^values: shape \(1, 8, 8\) does not fit"):
         teacher.encode(torch.zeros(1, 8, 8))
+
+
+def test_a_teacher_whose_code_is_gone_is_refused(
+    images: rd.Distilled, storage: Path, tmp_path: Path
+) -> None:
+    key = images.record.teacher
+    shutil.copytree(storage / "store" / "teachers" / key, tmp_path / "store" / "teachers" / key)
+    file = tmp_path / "store" / "teachers" / key / INFO
+    described = json.loads(file.read_text())
+    described["recipe"]["training"]["model"] = {"kind": "gone.with_the_wind:Config"}
+    content = (file.parent / "tensors.safetensors").read_bytes()
+    file.write_text(json.dumps(described | {"sha256": _checksum(content, described)}))
+    with pytest.raises(rd.LoadError, match=r"cannot be rebuilt: .*'gone.with_the_wind:Config'"):
+        rd.load_teacher(tmp_path, key)

@@ -75,7 +75,7 @@ def test_a_folder_that_holds_something(student: LinearStudent, tmp_path: Path) -
 def test_an_earlier_export_is_replaced_when_asked(student: LinearStudent, tmp_path: Path) -> None:
     out = tmp_path / "a folder" / "out"
     export_student(student, out, "safetensors", card="# The card")
-    assert (out / "CARD.md").read_text() == "# The card"
+    assert (out / "card.md").read_text() == "# The card"
     with pytest.raises(ExportError, match="not empty"):
         export_student(student, out, "torch-export")
     written = export_student(student, out, "torch-export", overwrite=True)
