@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
+import raydistill
 from raydistill import objectives
 from raydistill.conditionals.base import Conditional, ConditionalConfig
 from raydistill.conditionals.configs import AnyConditionalConfig
@@ -71,6 +72,7 @@ def _public() -> list[Any]:
         *_registered(),
         *(value for value in of_objectives if inspect.isclass(value) or inspect.isfunction(value)),
         *of_presets,
+        *(getattr(raydistill, name) for name in raydistill.__all__ if name != "presets"),
     ]
 
 
