@@ -69,14 +69,14 @@ def connect(address: str | None) -> ClusterCapacity:
         ConfigError: nothing answers at the address, or Ray cannot start here.
     """
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    requested = requested_address(address)
+    if not requested.starts_here:
+        requested.check_answers()
     if ray.is_initialized():
         return _capacity("")
-    requested = requested_address(address)
     if requested.starts_here:
         check_temporary_folder()
         provide_token()
-    else:
-        requested.check_answers()
     os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
     try:
         context = ray.init(

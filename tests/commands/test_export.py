@@ -49,7 +49,7 @@ def test_an_export_runs_by_its_own_script(
     assert first == str(folder)
     assert files[0] == main_file
     assert sorted(files) == sorted(os.listdir(folder))
-    assert ("CARD.md" in files) == ("--teacher" not in options)
+    assert ("card.md" in files) == ("--teacher" not in options)
     finished = run_example(folder)
     assert finished.returncode == 0, finished.stderr
 
