@@ -210,37 +210,6 @@ class LoadedStudent:
         )
 
     @torch.no_grad()
-    def export(
-        self, folder: Location, format: Format = "torch-export", *, overwrite: bool = False
-    ) -> Exported:
-        """Write it as a folder that runs without this package; see `raydistill.export`.
-
-        Its card goes along.
-
-        Args:
-            folder: a local path, new or empty.
-            format: `torch-export`, `onnx` or `safetensors`.
-            overwrite: replace an earlier export in this folder.
-
-        Raises:
-            ExportError: format, folder or model do not allow it.
-
-        Example:
-            >>> import raydistill as rd
-            >>> student = rd.load_student("results/noise/trial_00003")  # doctest: +SKIP
-            >>> student.export("student", "onnx")  # doctest: +SKIP
-        """
-        trial = self.trial.folder
-        return export_student(
-            self.module,
-            folder,
-            format,
-            config=self.config.student,
-            scale=self.space if isinstance(self.space, SpeechSpace) else None,
-            card=trial.read(CARD).decode() if trial.exists(CARD) else None,
-            overwrite=overwrite,
-        )
-
     def _one(self, module: ConditionedFlow, z: Tensor, features: Tensor) -> Tensor:
         if len(z) != len(features) * module.hop:
             raise ValueError(
