@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 STORAGE ?= results
 NAME ?=
 PRESET ?= paper
+# Processes that run the tests; all tests of Ray are in one of them.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Recipes read these from the environment: paths may have spaces, quotes and dollar signs in them.
 export STORAGE_PATH := $(value STORAGE)
 export SWEEP_NAME := $(value NAME)
@@ -32,10 +35,10 @@ demo: $(READY) ## set up, run the noise-injection sweep on real digits, write it
 	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 test: $(READY) ## set up and run the default test suite
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY) ## the slow tests: real kills, real workers
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ NAMED = re.compile(rf"(?:{'|'.join(ROOMS)}|docs)/[\w/-]+\.(?:py|md)\b")
 
 def sources() -> Iterator[Path]:
     for room in ROOMS:
-        yield from (ROOT / room).rglob("*.py")
+        yield from sorted((ROOT / room).rglob("*.py"))
 
 
 def test_a_file_fits_into_a_few_screens() -> None:
@@ -38,7 +38,7 @@ def test_a_researcher_who_reads_models_meets_no_machine_code(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *sources()], ids=lambda p: p.name
+    "path", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sources()], ids=lambda p: p.name
 )
 def test_files_that_are_named_exist(path: Path) -> None:
     named = set(NAMED.findall(path.read_text(encoding="utf-8")))
