@@ -38,7 +38,9 @@ def test_a_researcher_who_reads_models_meets_no_machine_code(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sources()], ids=lambda p: p.name
+    "path",
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sources()],
+    ids=lambda p: p.name,
 )
 def test_files_that_are_named_exist(path: Path) -> None:
     named = set(NAMED.findall(path.read_text(encoding="utf-8")))
