@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +99,22 @@ def test_a_failed_trial_has_a_status_of_its_own(
     path = written(merge(smoke_values, {"optimiser": diverging}), tmp_path)
     assert run(path, root_of(store), "--name", "failing") == ExitStatus.ALL_FAILED
     assert capsys.readouterr().err.startswith("failed: ")
+
+
+def test_ctrl_c_is_said_in_one_line(tmp_path: Path) -> None:
+    budget = {"updates": 1_000_000, "evaluate_every": 100, "checkpoint_every": 50}
+    path = written({"task": "gaussian", "dimension": 2, "budget": budget}, tmp_path)
+    words = ["run", str(path), "--storage-path", str(tmp_path / "results")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "raydistill", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background job would not hear of Ctrl-C, and hand that on to its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("100/1000000 updates")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (ExitStatus.INTERRUPTED, "interrupted\n")
+    record = json.loads((tmp_path / "results" / "trial" / "record.json").read_text())
+    assert record["status"] == "running"
