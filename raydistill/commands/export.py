@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from raydistill.commands.models import load_model
 from raydistill.console import ExitStatus
-
-if TYPE_CHECKING:
-    from raydistill.store.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -43,36 +40,14 @@ def export(settings: ExportSettings) -> ExitStatus:
     Raises:
         ExportError: format, folder or model do not allow it; loading raises errors of its own.
     """
-    from raydistill.api.student import LoadedStudent
-    from raydistill.export import export_student, export_teacher
     from raydistill.export.formats import check_format
-    from raydistill.tasks.vocoder.space import SpeechSpace
 
     check_format(settings.format)
     model = load_model(
         settings.model, teacher=settings.teacher, device="cpu", replica=settings.replica
     )
-    options: dict[str, Any] = {"overwrite": settings.force}
-    if isinstance(model.space, SpeechSpace):
-        options["scale"] = model.space
-    if isinstance(model, LoadedStudent):
-        options["card"] = _card(model.trial.folder)
-        exported = export_student(
-            model.module, settings.out, settings.format, config=model.config.student, **options
-        )
-    else:
-        exported = export_teacher(model.module, settings.out, settings.format, **options)
+    exported = model.export(settings.out, settings.format, overwrite=settings.force)
     print(exported.folder)
     for name in exported.files:
         print(f"  {name}")
     return ExitStatus.OK
-
-
-def _card(folder: Storage) -> str | None:
-    """The card beside a student's weights; trials of older versions have none."""
-    from raydistill.trials.card import CARD
-
-    try:
-        return folder.read(CARD).decode(errors="replace")
-    except OSError:
-        return None
