@@ -30,6 +30,7 @@ from tests.training.jobs import JOBS, Whole, run
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes: one for all tests of Ray, and one a file for all others.
 
