@@ -12,7 +12,7 @@ NAME ?=
 PRESET ?= paper
 # Processes that run the tests; all tests of Ray are in one of them.
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Recipes read these from the environment: paths may have spaces, quotes and dollar signs in them.
 export STORAGE_PATH := $(value STORAGE)
 export SWEEP_NAME := $(value NAME)

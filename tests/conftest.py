@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from raydistill.data.images import ImageData, load_images
 from raydistill.store.assets import Store
@@ -30,17 +31,28 @@ from tests.training.jobs import JOBS, Whole, run
 torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes: one for all tests of Ray, and one a file for all others.
+RAY_TESTS = "tests/cluster/"
+"""Where tests of Ray are."""
 
-    A machine has room for one Ray, and what a file's tests share is made once. Ray's tests take the
-    longest, so that they are begun first.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of Ray take the longest: they are begun first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(RAY_TESTS))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How tests are shared where several processes run them."""
+    return OneRay(config, log)
+
+
+class OneRay(LoadScopeScheduling):
+    """One process for all tests of Ray, since a machine has room for one, and others file by file.
+
+    What a file's tests share is then made once.
     """
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-    for item in items:
-        ray = item.get_closest_marker("ray") is not None
-        item.add_marker(pytest.mark.xdist_group("ray" if ray else str(item.path)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return RAY_TESTS if nodeid.startswith(RAY_TESTS) else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")

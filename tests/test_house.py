@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import RAY_TESTS
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("raydistill", "analysis", "sweeps", "tests", "benchmarks", "examples")
 LOOSE = {"__init__", "__main__", "cli", "console", "record", "seeding"}
@@ -48,3 +50,11 @@ def test_files_that_are_named_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     absent = [n for n in named if not (ROOT / n).exists() and not re.search(rf"[\w/]{n}", text)]
     assert absent == []
+
+
+def test_what_starts_ray_is_where_one_process_runs_it() -> None:
+    marked = [path for path in sources() if "mark.ray" in path.read_text(encoding="utf-8")]
+    assert marked
+    for path in marked:
+        name = path.relative_to(ROOT).as_posix()
+        assert name.startswith(RAY_TESTS) or path == Path(__file__)
