@@ -73,6 +73,7 @@ def printed(output: str, label: str) -> str:
     return str(line)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ascii_output_no_home_and_a_nasty_path_at_once(tmp_path):
     storage = tmp_path / NASTY.replace("é", "")

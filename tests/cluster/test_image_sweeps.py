@@ -11,7 +11,7 @@ from raydistill.cluster.design.study import open_study
 from raydistill.record import parse_record
 from tests.cluster.scripts import run_image_sweep, trials
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SHORT = ("--set", "budget.updates=20", "--set", "budget.evaluate_every=10")
 

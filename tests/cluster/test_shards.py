@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.scripts import results, run_here
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ORACLE = (
     "--num-samples", "1", "--set", "objective.kind=oracle", "--set", "pairs.oracle_count=2500",

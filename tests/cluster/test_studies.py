@@ -220,6 +220,7 @@ def test_a_search_over_the_study_is_ranked(study, storage):
     assert len(rates) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_rates_are_searched_then_compared_and_both_stages_resume(study, storage):
     arguments = ("--storage-path", str(storage), "--name", "rates")
@@ -250,6 +251,7 @@ def test_rates_are_searched_then_compared_and_both_stages_resume(study, storage)
     assert len(study.trials) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_grid_of_images_is_resumed_with_its_own_axes(study, storage):
     design = ("--search", "grid", "--noise-levels", "0", "--l1-weights", "0", "1",
