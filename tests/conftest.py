@@ -10,6 +10,8 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["OMP_NUM_THREADS"] = "1"
 # A worker of Ray that waits for the next sweep has imported everything already: seven seconds.
 os.environ["RAY_idle_worker_killing_time_threshold_ms"] = "600000"  # noqa: SIM112  (its name)
+# By default Ray's workers give way to everything else: beside another test they would hardly run.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (its name)
 
 from typing import Any
 
