@@ -175,7 +175,7 @@ def check_record(folders: Path, name: str, data: st.DataObject) -> None:
 
 
 test_damaged_records, test_many_damaged_records = both_sizes(
-    check_record, 1_500, st.sampled_from(SWEEPS), st.data()
+    check_record, 600, st.sampled_from(SWEEPS), st.data()
 )
 
 
@@ -217,7 +217,7 @@ def check_arrays(folders: Path, name: str, data: st.DataObject) -> None:
 
 
 test_damaged_arrays, test_many_damaged_arrays = both_sizes(
-    check_arrays, 1_500, st.sampled_from(("gaussian", "vocoder")), st.data()
+    check_arrays, 300, st.sampled_from(("gaussian", "vocoder")), st.data()
 )
 
 
@@ -241,7 +241,7 @@ test_damaged_sounds, test_many_damaged_sounds = both_sizes(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=12, derandomize=True, deadline=None)
 @given(st.sampled_from(SWEEPS), st.data())
 def test_pages_with_a_damaged_record(folders: Path, name: str, data: st.DataObject) -> None:
     paths = sorted((folders / name).glob("trial_*/record.json"))
