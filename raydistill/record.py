@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from raydistill.config.json_text import JsonError, read_json
+from raydistill.config.json_text import JsonError, one_line, read_json
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
@@ -196,7 +196,7 @@ def parse_evaluation(values: dict[str, Any]) -> Evaluation:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])[:120] or "the whole"
+    place = one_line(".".join(str(part) for part in problem["loc"]))[:120] or "the whole"
     if problem["type"] in ("missing", "missing_argument"):
         return f"{place} is missing"
     message = " ".join(problem["msg"].split())

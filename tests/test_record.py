@@ -128,3 +128,11 @@ def test_environment_names_versions_and_hardware() -> None:
     assert found["python"].count(".") == 2
     assert {"torch", "raydistill", "machine", "processor"} <= found.keys()
     assert all(isinstance(value, str) for value in found.values())
+
+
+def test_a_line_break_in_the_name_of_a_field_does_not_break_the_message() -> None:
+    text = Record("t", "finished", {}, "x").to_json().replace("{", '{"a\\nb": 1, ', 1)
+    with pytest.raises(RecordError) as refusal:
+        parse_record(text)
+    assert "a\\nb is 1" in str(refusal.value)
+    assert "\n" not in str(refusal.value)

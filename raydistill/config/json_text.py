@@ -50,6 +50,17 @@ def read_json(text: str | bytes) -> Any:
     return tree
 
 
+def one_line(text: str) -> str:
+    r"""A name that a file gave, as a message may show it: a line break in it is shown as \n.
+
+    Example:
+        >>> from raydistill.config.json_text import one_line
+        >>> print(one_line("a" + chr(10) + "b"))
+        a\nb
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, value in pairs:

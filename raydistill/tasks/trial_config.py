@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from raydistill.conditionals.configs import KINDS
 from raydistill.config.base import FrozenConfig
+from raydistill.config.json_text import one_line
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
 from raydistill.objectives import (
     OBJECTIVES,
@@ -180,7 +181,7 @@ def explain(error: ValidationError) -> list[str]:
             lines.append(str(problem["ctx"]["error"]))
             continue
         # Pydantic adds the tag of a discriminated union to the path; users' files do not have it.
-        field = ".".join(str(part) for part in problem["loc"] if part not in TAGS)
+        field = one_line(".".join(str(part) for part in problem["loc"] if part not in TAGS))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{field}: no such field; remove it or correct its spelling")
         elif problem["type"].startswith("union_tag"):
