@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import ray
 from safetensors import safe_open
 
 from raydistill.cluster.design.study import open_study
@@ -22,8 +23,14 @@ LONG = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _rays_of_their_own():
+    """A killed driver takes its Ray along: each script starts one, and joins none of ours."""
+    ray.shutdown()
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(storage):
+def uninterrupted(storage, _rays_of_their_own):
     finished = run_sweep("--storage-path", str(storage), "--name", "whole", *LONG)
     assert finished.code == 0, finished.errors
     return results(storage / "whole")
