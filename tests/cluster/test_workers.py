@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import ray
 
 from tests.cluster.scripts import run_sweep, trials
 
@@ -18,6 +19,12 @@ CELLS = (
     "--search", "grid", "--noise-levels", "0.5", "--l1-weights", "0.5",
     "--set", "budget.updates=200", "--set", "budget.evaluate_every=100",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rays_of_their_own():
+    """Two workers take the whole machine: each script starts a Ray, and joins none of ours."""
+    ray.shutdown()
 
 
 def test_two_workers_land_where_one_does(storage):
