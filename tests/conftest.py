@@ -36,10 +36,18 @@ torch.set_num_threads(1)
 RAY_TESTS = "tests/cluster/"
 """Where tests of Ray are."""
 
+BEGUN_FIRST = (RAY_TESTS, "tests/trials/", "tests/analysis/", "tests/training/", "tests/tasks/")
+"""Folders whose files take the longest, in that order: a long file begun last is waited for."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of Ray take the longest: they are begun first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(RAY_TESTS))
+    """Begin with what takes the longest."""
+
+    def place(item: pytest.Item) -> int:
+        folders = (k for k, folder in enumerate(BEGUN_FIRST) if item.nodeid.startswith(folder))
+        return next(folders, len(BEGUN_FIRST))
+
+    items.sort(key=place)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -43,12 +43,14 @@ def test_a_student_is_distilled_from_it(
     objective: dict[str, Any], smoke_values: dict[str, Any], store: Store, tmp_path: Path
 ) -> None:
     teacher = {"model": SMALL, "budget": {"updates": 60}, "optimiser": {"learning_rate": 3e-3}}
-    values = merge(smoke_values, {"teacher": teacher, "objective": objective, "student": RESNET})
+    small = {"data": {"size": 4}}  # its naive decoding takes a pass through the network a pixel
+    changes = {"teacher": teacher, "objective": objective, "student": RESNET} | small
+    values = merge(smoke_values, changes)
     record = run(values, tmp_path / "trial", store)
     assert (record.status, record.cause) == ("finished", "")
     assert record.config["teacher"]["model"]["kind"] == KIND
     bits = record.reference["bits_per_dimension"]
-    assert bits["teacher"] < 3.5  # of log2(17) = 4.09 for a teacher that knows nothing
+    assert bits["teacher"] < 3.5  # 3.65 after a single update
 
 
 def test_its_refusals_are_one_line() -> None:

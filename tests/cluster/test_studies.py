@@ -29,6 +29,7 @@ from tests.cluster.scripts import (
 dimensionality, learning_rate = load_script("dimensionality"), load_script("learning_rate")
 SETTINGS = dimensionality.DimensionalitySettings()
 RATES = learning_rate.LearningRateSettings()
+DESIGN = ("--dimensions", "2", "8", "--matrices", "scaled")
 
 
 def plan(**changes):
@@ -144,7 +145,7 @@ def test_rates_are_searched_and_compared_on_different_teachers():
 @pytest.fixture(scope="module")
 def study(storage):
     finished = run_dimensionality(
-        "--storage-path", str(storage), "--name", "study", "--dimensions", "2", "8",
+        "--storage-path", str(storage), "--name", "study", *DESIGN,
         "--max-concurrent-trials", "2",
     )  # fmt: skip
     assert finished.code == 0, finished.errors
@@ -154,13 +155,13 @@ def study(storage):
 @pytest.mark.ray
 def test_a_study_leaves_a_record_a_cell_with_all_seeds(study, storage):
     records = trials(storage / "study")
-    assert len(records) == 16
+    assert len(records) == 8
     for name, record in records.items():
         last = record["history"][-1]
         assert (record["status"], last["split"]) == ("finished", "test")
         assert {len(values) for values in last["replicas"].values()} == {4}
         assert (storage / "study" / name / "arrays.safetensors").exists()
-    for words in ("16 cells; medians over 4 seeds", "KL(S|T)", "x_reconstruction", "report.py"):
+    for words in ("8 cells; medians over 4 seeds", "KL(S|T)", "x_reconstruction", "report.py"):
         assert words in study.output
     assert "best:" not in study.output  # cells of different T do not compete
 
@@ -189,12 +190,12 @@ def test_an_interrupted_design_is_resumed_with_its_own_axes(study, storage, tmp_
 @pytest.mark.ray
 def test_a_study_is_the_same_at_any_concurrency_and_without_ray(study, storage):
     again = run_dimensionality(
-        "--storage-path", str(storage), "--name", "alone", "--dimensions", "2", "8",
+        "--storage-path", str(storage), "--name", "alone", *DESIGN,
         "--max-concurrent-trials", "1",
     )  # fmt: skip
     assert again.code == 0, again.errors
     assert results(storage / "alone") == results(storage / "study")
-    config = storage / "study" / "trial_00009" / "config.json"
+    config = storage / "study" / "trial_00005" / "config.json"
     rerun = subprocess.run(
         [sys.executable, "-m", "raydistill", "run", str(config), "--storage-path", str(storage),
          "--name", "gaussian"],
@@ -202,7 +203,7 @@ def test_a_study_is_the_same_at_any_concurrency_and_without_ray(study, storage):
     )  # fmt: skip
     assert "validation kl_student_teacher" in rerun.stdout
     record = json.loads((storage / "gaussian" / "record.json").read_text())
-    assert record["history"] == trials(storage / "study")["trial_00009"]["history"]
+    assert record["history"] == trials(storage / "study")["trial_00005"]["history"]
 
 
 @pytest.mark.ray

@@ -14,7 +14,7 @@ from tests.cluster.scripts import ROOT, results, run_here, run_sweep, trials
 
 pytestmark = pytest.mark.ray
 
-FEW = ("--num-samples", "4", "--set", "budget.updates=80")
+FEW = ("--num-samples", "4", "--set", "budget.updates=40")
 
 
 @pytest.fixture(scope="module")
