@@ -61,8 +61,9 @@ dashboard: $(READY) ## TensorBoard and optuna-dashboard on a sweep: STORAGE=resu
 report: $(READY) ## the HTML reports of every sweep in STORAGE
 	$(BIN)/python analysis/report.py "$$STORAGE_PATH"
 
-cluster-check: $(READY) ## validate cluster.yaml against Ray's schema and our own rules
-	$(BIN)/python -m raydistill.cluster.check cluster.yaml
+cluster-check: $(READY) ## validate the cluster files: schemas and our own rules
+	$(BIN)/python -m raydistill.cluster.check cluster.yaml cluster/hosts.yaml cluster/rayjob.yaml \
+		cluster/slurm.sh
 
 bench: $(READY) ## speeds of teacher, decoding, replicas and whole sweeps, some minutes
 	$(BIN)/python benchmarks/teacher.py

@@ -5,9 +5,7 @@ Ray itself fails late, and with reasons that name neither the variable nor the r
 
 from __future__ import annotations
 
-import logging
 import os
-import secrets
 import socket
 import sys
 import tempfile
@@ -105,33 +103,6 @@ def check_temporary_folder() -> None:
     problem = _why_unwritable(Path(folder) / "ray")
     if problem:
         raise ConfigError(f"{variable}: {folder!r} cannot be written ({problem}); {remedy}")
-
-
-def provide_token() -> None:
-    """Give Ray a token where it cannot keep one, so that it starts without a writable HOME.
-
-    A cluster that Ray starts here answers only to who knows its token, which Ray keeps in
-    ~/.ray/auth_token. If that file is neither there nor can be made, this process and its children
-    get a token of their own.
-    """
-    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
-        return
-    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        return
-    try:
-        token = Path.home() / ".ray" / "auth_token"
-        problem = None if os.access(token, os.R_OK) else _why_unwritable(token.parent)
-    except RuntimeError as error:  # an account without a home
-        problem = str(error)
-    if problem:
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-        logging.getLogger(__name__).warning(
-            "HOME: %r cannot be written (%s): Ray's dashboard, which asks for the token in "
-            "~/.ray/auth_token, cannot be opened; set HOME to a folder that you can write, or "
-            "RAY_AUTH_TOKEN to a secret of your own, to open it",
-            os.environ.get("HOME", ""),
-            problem,
-        )
 
 
 def _why_unwritable(folder: Path) -> str | None:

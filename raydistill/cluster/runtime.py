@@ -12,9 +12,9 @@ import yaml
 from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.cluster.ray_environment import (
     check_temporary_folder,
-    provide_token,
     requested_address,
 )
+from raydistill.cluster.token import provide_token
 from raydistill.config.errors import ConfigError
 
 BOOTSTRAP = "ray_bootstrap_config.yaml"

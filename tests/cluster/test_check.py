@@ -68,7 +68,9 @@ def filled(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     token = folder / "auth_token"
     token.write_text("secret", encoding="utf-8")
     token.chmod(0o600)
-    ready["file_mounts"] = {TOKEN_FILE: str(token), "~/raydistill": str(folder)}
+    constraints = folder / "constraints.txt"
+    constraints.write_text("ray==2.60.0\n", encoding="utf-8")
+    ready["file_mounts"] = {TOKEN_FILE: str(token), "~/constraints.txt": str(constraints)}
     return ready
 
 
@@ -85,8 +87,8 @@ def test_the_shipped_file_passes_and_lists_its_placeholders(run: Callable[..., O
 def test_placeholders_are_errors_on_request(run: Callable[..., Outcome]) -> None:
     outcome = run(SHIPPED, "--require-filled")
     assert outcome.status == 2
-    for name, value in shipped()["metadata"].items():
-        assert any(f"metadata.{name}: {value!r}" in line for line in outcome.errors)
+    for name in shipped()["metadata"]:
+        assert any(f"metadata.{name}" in line and "fill it in" in line for line in outcome.errors)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows files have no mode")
@@ -150,14 +152,14 @@ HEAD_START = "export RAY_AUTH_MODE=token; ray start --head"
 WORKER = "available_node_types/l4/node_config"
 MISTAKES = [
     Mistake(
-        "worker_start_ray_commands",
-        ["ray stop", "ray start --address=$RAY_HEAD_IP:6379"],
+        "worker_start_ray_commands/1",
+        "ray start --address=$RAY_HEAD_IP:6379",
         ("worker_start_ray_commands", "ray start --address", "RAY_AUTH_MODE=token"),
     ),
     # Set for one program only, and that one is not Ray.
     Mistake(
-        "worker_start_ray_commands",
-        ["RAY_AUTH_MODE=token ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379"],
+        "worker_start_ray_commands/1",
+        "RAY_AUTH_MODE=token ulimit -n 65536; ray start --address=$RAY_HEAD_IP:6379",
         ("worker_start_ray_commands", "RAY_AUTH_MODE=token"),
     ),
     Mistake(
@@ -190,7 +192,28 @@ MISTAKES = [
     ),
     Mistake("provider/region", None, ("provider.region: missing",)),
     Mistake("provider/type", "gcp", ("provider.type: 'gcp'", "aws")),
-    Mistake("setup_commands/3", "pip install ray==2.0.0", ("setup_commands[3]", "ray==2.0.0")),
+    Mistake(
+        "setup_commands/4",
+        "uv pip install -c constraints.txt ray==2.0.0",
+        ("setup_commands[4]", "ray==2.0.0"),
+    ),
+    Mistake(
+        "head_setup_commands",
+        ["pip install boto3"],
+        ("head_setup_commands", "pip install boto3", "-c constraints.txt"),
+    ),
+    Mistake("file_mounts/~~raydistill~constraints.txt", None, ("constraints.txt reaches no node",)),
+    Mistake(
+        "setup_commands/0",
+        "echo 'export RAYDISTILL_STORAGE=/data/raydistill' > ~/.raydistill_storage",
+        ("RAYDISTILL_STORAGE: '/data/raydistill'", "another folder on each node"),
+    ),
+    Mistake(f"{WORKER}/SubnetIds", ["subnet-a", "subnet-a"], ("SubnetIds", "one a zone")),
+    Mistake(f"{WORKER}/SubnetIds", None, ("SubnetIds: missing", "one a zone")),
+    Mistake(f"{WORKER}/InstanceInitiatedShutdownBehavior", None, ("ShutdownBehavior", "terminate")),
+    Mistake("available_node_types/head/resources/CPU", 4, ("head.resources.CPU: 4", "CPU: 0")),
+    Mistake("worker_start_ray_commands/2", "true", ("raydistill.cluster.orphan", "dead head")),
+    Mistake("worker_start_ray_commands/3", "true", ("raydistill.cluster.spot_notice", "lost")),
     Mistake("available_node_types/l4/resources/GPU", "one", ("l4.resources.GPU: 'one'", "integer")),
     Mistake("head_node_type", "brain", ("head_node_type",)),
 ]
@@ -202,6 +225,7 @@ def test_a_mistake_is_one_line_that_names_it(
 ) -> None:
     config = shipped()
     parent, _, key = mistake.path.rpartition("/")
+    key = key.replace("~~", "~/").replace("raydistill~", "raydistill/")  # a path as a key
     section: Any = at(config, parent) if parent else config
     if mistake.value is None:
         del section[key]
@@ -224,11 +248,21 @@ def test_the_token_must_reach_the_nodes(run: Callable[..., Outcome], tmp_path: P
     assert f"file_mounts.{TOKEN_FILE}: missing" in error
 
 
+def test_storage_must_be_named_on_both_kinds_of_node(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    config = shipped()
+    config["setup_commands"][0] = "true"
+    errors = run(written(config, tmp_path)).errors
+    assert ["results would stay on a node" in error for error in errors] == [True, True]
+
+
 def test_an_unpinned_ray_is_missed_on_both_kinds_of_node(
     run: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     config = shipped()
-    config["setup_commands"] = ["pip install ray"]
+    config["setup_commands"] = ["pip install -c constraints.txt ray"]
+    config["setup_commands"] += [config["metadata"]["storage"]]
     errors = run(written(config, tmp_path)).errors
     assert ["(head)" in error or "(worker)" in error for error in errors] == [True, True]
 
@@ -239,6 +273,8 @@ def test_an_unpinned_ray_is_missed_on_both_kinds_of_node(
         ("", "is empty"),
         ("# nothing but a comment\n", "is empty"),
         ("- a\n- list\n", "is not a mapping"),
+        ("a: 1\n---\nb: 2\n", "several documents"),
+        ("#!/bin/bash\necho\n", "is a script without #SBATCH"),
         ("cluster_name: [unclosed\n", "is not YAML"),
         ("available_node_types: {1: {}}\n", "put quotes around it"),
     ],

@@ -9,6 +9,9 @@ from typing import Any
 Config = dict[str, Any]
 """A cluster file as YAML reads it."""
 
+PLACEHOLDER = "FILL_IN"
+"""Begins what a user is to replace."""
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import ray
-
-from raydistill.cluster.cluster_file.problems import Config, Problem, strings
+from raydistill.cluster.cluster_file.pins import CONSTRAINTS
+from raydistill.cluster.cluster_file.problems import PLACEHOLDER, Config, Problem, strings
 
 TOKEN_FILE = "~/.ray/auth_token"
 TOKEN_SETTING = re.compile(r"^RAY_AUTH_MODE=(?P<mode>.*)$")
 DASHBOARD_HOST = re.compile(r"--dashboard-host(?:=|\s+)(?P<host>[^\s;&|]+)")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+STORAGE_VARIABLE = "RAYDISTILL_STORAGE"
+"""Says on every node where sweeps and the store are; commands name it as their storage path."""
+STORAGE_SETTING = re.compile(rf"{STORAGE_VARIABLE}=(?P<place>[^\s;&|>]+)")
+INSTALL = re.compile(r"\bpip3?\s+install\b")
+CONSTRAINED = re.compile(rf"(?:-c|--constraints?)[\s=]+\S*{re.escape(CONSTRAINTS)}")
 RAY_REQUIREMENT = re.compile(r"(?<![\w./-])ray(?:\[[^\]]*\])?\s*==\s*(?P<version>[\w.+!*-]+)")
 
 
@@ -67,50 +70,6 @@ def loopback_dashboard(config: Config) -> Iterator[Problem]:
                 yield Problem(f"{entry.field} --dashboard-host", host, remedy)
 
 
-def provider_settings(config: Config) -> Iterator[Problem]:
-    """The region is named, and no security group is left for Ray to make."""
-    provider = config["provider"]
-    if not _is_given(provider.get("region")):
-        yield Problem("provider.region", None, "name the one that your subnet and bucket are in")
-    if "security_group" in provider:
-        remedy = "its rules join a port 22 open to the world: use SecurityGroupIds instead"
-        yield Problem("provider.security_group", provider["security_group"], remedy)
-
-
-@dataclass(frozen=True)
-class NodeSetting:
-    """A setting of EC2 that every type of node must have, since Ray's own choice will not do."""
-
-    key: str
-    kind: type
-    remedy: str
-
-
-NODE_SETTINGS = (
-    NodeSetting("SecurityGroupIds", list, "list yours, or Ray's opens port 22 to the world"),
-    NodeSetting("IamInstanceProfile", dict, "give Name or Arn, or S3 refuses the node's results"),
-    NodeSetting("ImageId", str, "name a current one, or Ray takes an Ubuntu 18.04"),
-)
-
-
-def node_settings(config: Config) -> Iterator[Problem]:
-    """Every type of node has its own security group, instance profile and image."""
-    for name, node in config["available_node_types"].items():
-        for setting in NODE_SETTINGS:
-            value = node["node_config"].get(setting.key)
-            if not isinstance(value, setting.kind) or not _is_given(value):
-                field = f"available_node_types.{name}.node_config.{setting.key}"
-                yield Problem(field, value, setting.remedy)
-
-
-def _is_given(value: object) -> bool:
-    if isinstance(value, dict):
-        return _is_given(value.get("Name") or value.get("Arn"))
-    if isinstance(value, list):
-        return bool(value) and all(_is_given(item) for item in value)
-    return isinstance(value, str) and bool(value.strip())
-
-
 def no_open_address(config: Config) -> Iterator[Problem]:
     """Nothing listens on, or admits, every address."""
     for entry in strings(config):
@@ -120,14 +79,22 @@ def no_open_address(config: Config) -> Iterator[Problem]:
             yield Problem(entry.field, entry.text, "opens it to the world: name one address")
 
 
-def pinned_ray(config: Config) -> Iterator[Problem]:
-    """Every node installs the version of Ray that this project runs: no other can talk to it."""
-    remedy = f'pip install "ray[default,tune,train]=={ray.__version__}", the version run here'
+def pinned_ray(config: Config, version: str) -> Iterator[Problem]:
+    """Every node installs one version of Ray, and everything else from the same list.
+
+    Args:
+        config: of the file.
+        version: that `constraints.txt` names.
+    """
+    remedy = f'uv pip install -c {CONSTRAINTS} "ray[default,tune,train]=={version}"'
     wrong: dict[str, Problem] = {}  # Ray copies `setup_commands` into each role's: report it once
     for entry in strings(config):
-        for version in RAY_REQUIREMENT.findall(entry.text):
-            if version != ray.__version__:
+        for found in RAY_REQUIREMENT.findall(entry.text):
+            if found != version:
                 wrong.setdefault(entry.text, Problem(entry.field, entry.text, remedy))
+        if INSTALL.search(entry.text) and not CONSTRAINED.search(entry.text):
+            reason = f"nodes would differ in versions: install with `-c {CONSTRAINTS}`"
+            wrong.setdefault(entry.text, Problem(entry.field, entry.text, reason))
     yield from wrong.values()
     installs = {f"setup_commands ({r})": config[f"{r}_setup_commands"] for r in ("head", "worker")}
     for name, node in config["available_node_types"].items():
@@ -137,13 +104,30 @@ def pinned_ray(config: Config) -> Iterator[Problem]:
     for field, lines in installs.items():
         if not any(RAY_REQUIREMENT.search(line) for line in lines):
             yield Problem(field, None, f"pins no version of Ray: {remedy}")
+    if not any(str(local).endswith(CONSTRAINTS) for local in config["file_mounts"].values()):
+        yield Problem("file_mounts", None, f"{CONSTRAINTS} reaches no node: add it")
 
 
-RULES = (
-    token_authentication,
-    loopback_dashboard,
-    provider_settings,
-    node_settings,
-    no_open_address,
-    pinned_ray,
-)
+def named_storage(config: Config) -> Iterator[Problem]:
+    """Every node is told where results go, and that is no folder of one node."""
+    places: dict[str, str] = {}  # a place is named for each role, and complained of once
+    for role in ("head", "worker"):
+        field = f"{role}_setup_commands"
+        named = [
+            found["place"].strip("'\"")
+            for line in config[field]
+            for found in STORAGE_SETTING.finditer(line)
+        ]
+        places |= dict.fromkeys(named, field)
+        if not named:
+            remedy = f"results would stay on a node: echo 'export {STORAGE_VARIABLE}=s3://...' in"
+            yield Problem(field, None, f"{remedy} a setup command, as cluster.yaml does")
+    cloud = config["provider"]["type"] != "local"
+    for place, field in places.items():
+        shared = "://" in place or PLACEHOLDER in place or (place.startswith("/") and not cloud)
+        if not shared or place.startswith("file:"):
+            remedy = "is another folder on each node: give a URI such as s3://bucket/path"
+            yield Problem(f"{field} {STORAGE_VARIABLE}", place, remedy)
+
+
+RULES = (token_authentication, loopback_dashboard, no_open_address, named_storage)

@@ -29,6 +29,9 @@ def ray_schema() -> Config:
 
 def unknown_keys(node: object, schema: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
     """Keys that the schema does not have, each with the nearest that it has."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from unknown_keys(item, schema.get("items", {}), f"{path}[{index}]")
     if not isinstance(node, dict):
         return
     known: Mapping[str, Any] = schema.get("properties", {})

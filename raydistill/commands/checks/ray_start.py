@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.cluster.ray_environment import RayAddress, check_temporary_folder
+from raydistill.cluster.token import readable_by_others, token_file
 from raydistill.commands.checks.findings import Problem, Section
 from raydistill.config.errors import ConfigError
+from raydistill.console import shell_command
 
 SECONDS = 2.0
 """How long a port of this machine may take to answer."""
@@ -42,6 +44,7 @@ def check_ray() -> Section:
     except ConfigError as error:
         what, _, remedy = str(error).rpartition("; ")
         problems.append(Problem(what, remedy, essential=True))
+    problems += _token(facts)
     problems += _running_cluster(facts, folder)
     for port, use in PORTS.items():
         name = f"port {port} ({use})"
@@ -56,6 +59,26 @@ def check_ray() -> Section:
             remedy = f"give `ray start` {OPTIONS[port]} with a free one; a sweep that starts Ray "
             problems.append(Problem(what, f"{remedy}itself finds one"))
     return Section("Ray", facts, tuple(problems))
+
+
+def _token(facts: dict[str, str]) -> list[Problem]:
+    """Whether the secret that Ray's processes know each other by is this user's alone."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    try:
+        file = Path(named) if named else token_file()
+        there = file.exists()
+    except (RuntimeError, OSError) as error:
+        facts["token"] = f"NOT: {error}"
+        return []  # HOME has a line of its own
+    if not there:
+        facts["token"] = f"{file}, made when Ray starts"
+        return []
+    if not readable_by_others(file):
+        facts["token"] = f"{file}, private"
+        return []
+    facts["token"] = f"{file}, NOT private"
+    what = f"token: others on this machine can read {str(file)!r}, and run code as you by it"
+    return [Problem(what, f"chmod 600 {shell_command(file)}")]
 
 
 @dataclass(frozen=True)
