@@ -303,7 +303,7 @@ def read_artefact(item: TrialRecord, name: str) -> bytes | Skipped:
     if path is None:
         where = posixpath.join(item.sweep.name, item.record.trial, name)
         return Skipped(item.sweep.name, where, f"the record names no {name!r}", damaged=False)
-    where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
+    where = posixpath.join(item.sweep.name, item.folder.name, path)
     if posixpath.isabs(path) or ".." in path.split("/") or "://" in path:
         return Skipped(item.sweep.name, where, "outside the trial's folder")
     try:

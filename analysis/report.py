@@ -24,7 +24,6 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
-from pyarrow import fs
 
 from analysis.gaussian import page as gaussian_page
 from analysis.gaussian.study import read_gaussian_study
@@ -147,9 +146,8 @@ def _write(found: RecordSet, out: str | None) -> SweepReport:
     sweep = found.records[0].sweep
     folder, file = sweep.folder, PAGE
     if out is not None:
-        parent, file = posixpath.split(out)
-        folder = Storage.open(parent or ".")
-    place = posixpath.join(folder.uri, file)
+        folder, file = Storage.open_parent(out)
+    place = folder.child(file).uri
     try:
         rendered = render(found)
     except Exception as error:  # noqa: BLE001 - a sweep of records of ours never gets here
@@ -214,15 +212,17 @@ def _without_foreign(found: RecordSet, task: str, page: _Page) -> RecordSet:
 
 
 def _skipped(item: TrialRecord, reason: str) -> Skipped:
-    where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), FILE_NAME)
+    where = posixpath.join(item.sweep.name, item.folder.name, FILE_NAME)
     return Skipped(item.sweep.name, where, reason)
 
 
 def _nothing_found(found: RecordSet) -> str:
     storage = found.storage
     if any(storage.child(name).exists(FILE_NAME) for name in storage.names()):
-        parent, name = posixpath.split(storage.uri)
-        return f"storage_path: {storage.uri!r} is itself a sweep; give {parent} --name {name}"
+        above = (storage.parent or storage).uri
+        return (
+            f"storage_path: {storage.uri!r} is itself a sweep; give {above} --name {storage.name}"
+        )
     reason = "no records in it"
     if found.skipped:
         first = found.skipped[0]
@@ -233,13 +233,7 @@ def _nothing_found(found: RecordSet) -> str:
 
 def _latest(found: RecordSet) -> str:
     """The name of the sweep whose records are newest."""
-    uri = found.storage.uri
-    local = found.storage.local_path is not None
-    filesystem, base = (fs.LocalFileSystem(), uri) if local else fs.FileSystem.from_uri(uri)
-    files = [f"{base}{item.folder.uri.removeprefix(uri)}/{FILE_NAME}" for item in found.records]
-    times = [info.mtime_ns or 0 for info in filesystem.get_file_info(files)]
-    newest = max(range(len(files)), key=times.__getitem__)
-    return found.records[newest].sweep.name
+    return max(found.records, key=lambda item: item.folder.modified(FILE_NAME)).sweep.name
 
 
 if __name__ == "__main__":

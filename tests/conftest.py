@@ -32,6 +32,8 @@ from tests.training.jobs import JOBS, Whole, run
 
 torch.set_num_threads(1)
 
+pytest_plugins = ["tests.s3.fixtures"]
+
 
 RAY_TESTS = "tests/cluster/"
 """Where tests of Ray are."""

@@ -71,7 +71,7 @@ def read_png(item: TrialRecord, name: str, unreadable: list[Skipped]) -> bytes:
         try:
             pixels(content)
         except PictureError as error:
-            where = posixpath.join(item.sweep.name, posixpath.basename(item.folder.uri), path)
+            where = posixpath.join(item.sweep.name, item.folder.name, path)
             content = Skipped(item.sweep.name, where, f"not a PNG picture ({error})")
         else:
             return content

@@ -192,7 +192,7 @@ def read_wave(item: TrialRecord, name: str) -> Wave | Skipped:
     content = read_artefact(item, name)
     if isinstance(content, Skipped):
         return content
-    folder = posixpath.basename(item.folder.uri)
+    folder = item.folder.name
     where = posixpath.join(item.sweep.name, folder, item.record.artefacts[name])
     try:
         with warnings.catch_warnings():

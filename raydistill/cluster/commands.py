@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 import sys
 from pathlib import Path
@@ -23,24 +22,22 @@ def resume_command(script: str, folder: Storage, name: str) -> str:
         folder: of the sweep.
         name: under which it is resumed.
     """
-    storage_path = posixpath.dirname(folder.uri)
     return shell_command(
         *_script("sweeps", f"{script}.py"),
-        "--storage-path", storage_path, "--name", name, "--resume",
+        "--storage-path", _above(folder), "--name", name, "--resume",
     )  # fmt: skip
 
 
 def report_command(folder: Storage) -> str:
     """Writes the HTML report of a sweep."""
-    storage_path, name = posixpath.split(folder.uri)
-    return shell_command(*_script("analysis", "report.py"), storage_path, "--name", name)
+    report = _script("analysis", "report.py")
+    return shell_command(*report, _above(folder), "--name", folder.name)
 
 
 def dashboards_command(folder: Storage) -> str:
     """Opens TensorBoard and optuna-dashboard on a sweep."""
-    storage_path, name = posixpath.split(folder.uri)
-    module = "raydistill.cluster.dashboards"
-    return shell_command(_beside_python("python"), "-m", module, storage_path, "--name", name)
+    module = (_beside_python("python"), "-m", "raydistill.cluster.dashboards")
+    return shell_command(*module, _above(folder), "--name", folder.name)
 
 
 def sample_command(folder: Storage, record: Record) -> str:
@@ -49,9 +46,12 @@ def sample_command(folder: Storage, record: Record) -> str:
     raydistill_command = [_beside_python("raydistill")]
     if not shutil.which(raydistill_command[0]):  # a checkout that is not installed
         raydistill_command = [_beside_python("python"), "-m", "raydistill"]
-    return shell_command(
-        *raydistill_command, "sample", posixpath.join(folder.uri, record.trial), *options
-    )
+    return shell_command(*raydistill_command, "sample", folder.child(record.trial).uri, *options)
+
+
+def _above(folder: Storage) -> str:
+    """The storage path of a sweep's folder."""
+    return (folder.parent or folder).uri
 
 
 def _script(folder: str, name: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -175,7 +174,7 @@ def _run(
     """Run the trials and print what they came to; None if they were interrupted."""
     folder = place.sweep
     study_file = StudyFile(folder)
-    study = open_study(study_file.path, Path(folder.uri).name, len(plan.question.metrics))
+    study = open_study(study_file.path, folder.name, len(plan.question.metrics))
     complete = run_trials(plan, place, concurrency, console, study, study_file)
     records = sweep_records(folder)
     failures = failed_trials(study, records)

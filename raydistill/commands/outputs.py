@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import posixpath
 import re
 import shutil
 import uuid
@@ -146,9 +145,9 @@ def write_file(output: Output, content: bytes) -> None:
     """
     from raydistill.store.storage import Storage
 
-    folder, name = posixpath.split(output.path)
     with _refusing_to_write(output.path):
-        Storage.open(folder or ".").write(name, content)
+        folder, name = Storage.open_parent(output.path)
+        folder.write(name, content)
 
 
 def write_folder(output: Output, files: Iterator[tuple[str, bytes]]) -> None:

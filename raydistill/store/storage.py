@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import os
 import posixpath
-import uuid
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from pyarrow import fs
+from raydistill.store import local
+from raydistill.store.errors import StorageError
+from raydistill.store.uri import BucketUri
+
+if TYPE_CHECKING:
+    from raydistill.store.bucket import Bucket
+
+__all__ = ["Storage", "StorageError", "Tagged"]
 
 
-class StorageError(OSError):
-    """A storage path cannot be used; the message names it and the remedy."""
+@dataclass(frozen=True)
+class Tagged:
+    """A file's content, and an opaque tag of its present version."""
+
+    content: bytes
+    tag: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A folder: a local path, or what a URI such as s3://bucket/path names.
+    """A folder: a local path, or what a URI such as s3://bucket/path?region=eu-west-1 names.
 
-    Picklable, so that it travels to workers.
+    Picklable, so that it travels to workers. What goes wrong in a bucket is a `StorageError`, after
+    tries over two minutes (`raydistill.store.bucket`); on a disk it is another `OSError`.
     """
 
     uri: str
@@ -30,43 +43,80 @@ class Storage:
         """The folder at a local path (made absolute) or URI; nothing is created.
 
         Raises:
-            StorageError: the URI's scheme is unknown.
+            StorageError: the URI is not understood.
         """
         text = os.fspath(location)
         if text.startswith("file://"):  # a local folder, with all that only those have
             text = unquote(urlparse(text).path)
         if "://" not in text:
             return Storage(str(Path(text).expanduser().resolve()))
-        storage = Storage(text.rstrip("/"))
+        storage = Storage(str(BucketUri.parse(text)))
         try:
-            storage._filesystem()
-        except (ValueError, OSError) as error:
+            storage._bucket()
+        except ValueError as error:
+            shown = re.sub("//.*@", "//...@", text)  # no key is printed
             raise StorageError(
-                f"storage_path: {text!r} cannot be opened ({error}); give a folder or a URI such "
+                f"storage_path: {shown!r} cannot be opened: {error}. Give a folder or a URI such "
                 "as s3://bucket/path"
             ) from error
         return storage
+
+    @staticmethod
+    def open_parent(location: str) -> tuple[Storage, str]:
+        """The folder that a file at a local path or URI is in, and the file's name.
+
+        Raises:
+            StorageError: the URI is not understood.
+        """
+        if "://" not in location:
+            folder, name = posixpath.split(location)
+            return Storage.open(folder or "."), name
+        file = Storage.open(location)
+        return file.parent or file, file.name
 
     @property
     def local_path(self) -> Path | None:
         """The folder's path if it is local."""
         return None if "://" in self.uri else Path(self.uri)
 
+    @property
+    def name(self) -> str:
+        """The last name of its path."""
+        here = self.local_path
+        return BucketUri.parse(self.uri).name if here is None else here.name
+
+    @property
+    def parent(self) -> Storage | None:
+        """The folder that this one is in; None for a whole bucket and for the root of a disk."""
+        here = self.local_path
+        if here is not None:
+            return Storage(str(here.parent)) if here != here.parent else None
+        above = BucketUri.parse(self.uri).parent
+        return None if above is None else Storage(str(above))
+
     def child(self, *names: str) -> Storage:
-        """A folder inside this one."""
+        """A folder, or a file, inside this one; a URI keeps its options."""
+        if self.local_path is None:
+            return Storage(str(BucketUri.parse(self.uri).child(*names)))
         return Storage(posixpath.join(self.uri, *names))
 
     def exists(self, name: str = "") -> bool:
         """Whether a file or folder of that name is there."""
-        filesystem, root = self._filesystem()
-        info = filesystem.get_file_info(posixpath.join(root, name) if name else root)
-        return bool(info.type != fs.FileType.NotFound)
+        if self.local_path is None:
+            return self._bucket().exists(self._key(name))
+        return local.exists(self.local_path / name)
 
     def names(self) -> list[str]:
         """Names of the files and folders in this folder, sorted; empty if it does not exist."""
-        filesystem, root = self._filesystem()
-        selector = fs.FileSelector(root, allow_not_found=True)
-        return sorted(info.base_name for info in filesystem.get_file_info(selector))
+        if self.local_path is None:
+            return self._bucket().names(self._key())
+        return local.names(self.local_path)
+
+    def modified(self, name: str) -> float:
+        """When a file was written, in seconds since 1970."""
+        if self.local_path is None:
+            return self._bucket().modified(self._key(name))
+        return (self.local_path / name).stat().st_mtime
 
     def read(self, name: str) -> bytes:
         """A file's content.
@@ -74,41 +124,61 @@ class Storage:
         Raises:
             FileNotFoundError: it is not there.
         """
-        filesystem, root = self._filesystem()
-        with filesystem.open_input_stream(posixpath.join(root, name)) as stream:
-            content: bytes = stream.read()
-        return content
+        if self.local_path is None:
+            return self._bucket().read(self._key(name))
+        return (self.local_path / name).read_bytes()
+
+    def read_tagged(self, name: str) -> Tagged:
+        """A file's content with a tag of its version, for `replace`.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        if self.local_path is None:
+            return Tagged(*self._bucket().read_tagged(self._key(name)))
+        content = (self.local_path / name).read_bytes()
+        return Tagged(content, local.tag_of(content))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all: a reader, or a crash, never sees a part of it."""
-        local = self.local_path
-        if local is None:
-            # An object appears in a bucket only when its upload is complete.
-            filesystem, root = self._filesystem()
-            with filesystem.open_output_stream(posixpath.join(root, name)) as stream:
-                stream.write(content)
-            return
-        target = local / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-        try:
-            with open(partial, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        if self.local_path is None:
+            self._bucket().write(self._key(name), content)
+        else:
+            local.write(self.local_path / name, content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless one is there; of many that try at once, one succeeds.
+
+        Returns:
+            Whether it was written.
+        """
+        if self.local_path is None:
+            return self._bucket().create(self._key(name), content)
+        return local.create(self.local_path / name, content)
+
+    def replace(self, name: str, content: bytes, tag: str) -> bool:
+        """Write a file if it is still the version of a tag; of many that try at once, one succeeds.
+
+        On a local disk two calls of this keep apart, but not this and a `write`.
+
+        Args:
+            name: of the file.
+            content: whole.
+            tag: from `read_tagged`.
+
+        Returns:
+            Whether it was written.
+        """
+        if self.local_path is None:
+            return self._bucket().replace(self._key(name), content, tag)
+        return local.replace(self.local_path / name, content, tag)
 
     def delete(self, name: str = "") -> None:
         """Delete a file or folder; nothing happens if it is not there."""
-        filesystem, root = self._filesystem()
-        path = posixpath.join(root, name) if name else root
-        kind = filesystem.get_file_info(path).type
-        if kind == fs.FileType.Directory:
-            filesystem.delete_dir(path)
-        elif kind == fs.FileType.File:
-            filesystem.delete_file(path)
+        if self.local_path is None:
+            self._bucket().delete(self._key(name))
+        else:
+            local.delete(self.local_path / name)
 
     def check_writable(self) -> None:
         """Write and delete a probe.
@@ -125,8 +195,11 @@ class Storage:
                 "a folder that you own, or a bucket with write access"
             ) from error
 
-    def _filesystem(self) -> tuple[fs.FileSystem, str]:
-        if "://" not in self.uri:
-            return fs.LocalFileSystem(), self.uri
-        filesystem, root = fs.FileSystem.from_uri(self.uri)
-        return filesystem, root
+    def _key(self, name: str = "") -> str:
+        return BucketUri.parse(self.uri).child(name).path
+
+    def _bucket(self) -> Bucket:
+        # The client of buckets is imported where there is one.
+        from raydistill.store.bucket import open_bucket
+
+        return open_bucket(BucketUri.parse(self.uri).whole)

@@ -184,3 +184,59 @@ def test_no_reader_and_no_crash_ever_sees_a_part(tmp_path: Path, form: str) -> N
     ]
     Storage.open(location).write("target", b"later")
     assert Storage.open(location).read("target") == b"later"
+
+
+def test_create_writes_once(folder: Storage) -> None:
+    assert folder.create("lease", b"one")
+    assert not folder.create("lease", b"two")
+    assert folder.read("lease") == b"one"
+    assert folder.names() == ["lease"]
+
+
+def test_replace_writes_over_the_version_that_was_read(folder: Storage) -> None:
+    assert not folder.replace("lease", b"one", "tag")
+    folder.write("lease", b"one")
+    seen = folder.read_tagged("lease")
+    assert seen.content == b"one"
+    assert folder.replace("lease", b"two", seen.tag)
+    assert not folder.replace("lease", b"three", seen.tag)
+    assert folder.read("lease") == b"two"
+    folder.delete("lease")
+    assert not folder.replace("lease", b"four", seen.tag)
+    with pytest.raises(FileNotFoundError):
+        folder.read_tagged("lease")
+
+
+CONTENDER = """
+import sys
+from raydistill.store.storage import Storage
+
+storage, tag, own = Storage.open(sys.argv[1]), sys.argv[2], sys.argv[3].encode()
+print(storage.create("lease", own), storage.replace("begun", own, tag))
+"""
+
+
+def test_of_processes_that_write_at_once_one_succeeds(tmp_path: Path) -> None:
+    storage = Storage.open(tmp_path)
+    storage.write("begun", b"")
+    tag = storage.read_tagged("begun").tag
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, str(tmp_path), tag, str(index)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(4)
+    ]
+    said = [process.communicate(timeout=60)[0].split() for process in processes]
+    for name, successes in zip(("lease", "begun"), zip(*said, strict=True), strict=True):
+        (winner,) = [index for index, success in enumerate(successes) if success == "True"]
+        assert storage.read(name) == str(winner).encode()
+
+
+def test_parent_and_name_undo_child(folder: Storage) -> None:
+    child = folder.child("trials", "one")
+    assert child.name == "one"
+    assert child.parent == folder.child("trials")
+    root = Storage.open("/")
+    assert root.parent is None

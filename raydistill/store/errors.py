@@ -1,0 +1,5 @@
+"""What can be wrong with a storage path."""
+
+
+class StorageError(OSError):
+    """A storage path cannot be used; the message names it and the remedy."""
