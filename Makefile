@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope
 export STORAGE_PATH := $(value STORAGE)
 export SWEEP_NAME := $(value NAME)
 
-.PHONY: demo study test test-slow check smoke dashboard cluster-check report bench clean help
+.PHONY: demo study test test-slow cluster-test check smoke dashboard cluster-check report bench clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,10 +35,13 @@ demo: $(READY) ## set up, run the noise-injection sweep on real digits, write it
 	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 test: $(READY) ## set up and run the default test suite
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not bed"
 
 test-slow: $(READY) ## the slow tests: real kills, real workers
-	$(PYTEST) -m slow
+	$(PYTEST) -m "slow and not bed"
+
+cluster-test: $(READY) ## a cluster of three hosts in namespaces of this machine, as root: faults, security
+	$(BIN)/pytest tests/bed -m bed
 
 check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/ruff check .

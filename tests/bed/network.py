@@ -1,0 +1,62 @@
+"""A bridge in a network namespace of its own, and the cables between it and the hosts.
+
+Nothing of it is in the machine's own network: the hosts have no route out, and none leads to them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.bed.hosts import Host
+
+ADDRESSES = "192.0.2"  # of documentation (RFC 5737): never in use anywhere
+BRIDGE = "bridge"
+
+
+class Network:
+    """A switch that hosts are plugged into.
+
+    Args:
+        switch: a host that has the bridge and nothing else.
+    """
+
+    def __init__(self, switch: Host) -> None:
+        self.switch = switch
+        self._inside(switch, "ip", "link", "add", BRIDGE, "type", "bridge")
+        self._inside(switch, "ip", "address", "add", f"{switch.address}/24", "dev", BRIDGE)
+        self._inside(switch, "ip", "link", "set", BRIDGE, "up")
+
+    def connect(self, host: Host) -> None:
+        """Lay a cable from the bridge to a host that has none yet, and give it its address."""
+        self._inside(
+            self.switch, "ip", "link", "add", host.name, "type", "veth",
+            "peer", "name", "eth0", "netns", str(host.pid),
+        )  # fmt: skip
+        self._inside(self.switch, "ip", "link", "set", host.name, "master", BRIDGE, "up")
+        self._inside(host, "ip", "address", "add", f"{host.address}/24", "dev", "eth0")
+        self._inside(host, "ip", "link", "set", "eth0", "up")
+
+    def part(self, host: Host) -> None:
+        """Lose everything to and from a host, silently: its own link stays up."""
+        self._inside(self.switch, "ip", "link", "set", host.name, "nomaster")
+
+    def join(self, host: Host) -> None:
+        """End a partition."""
+        self._inside(self.switch, "ip", "link", "set", host.name, "master", BRIDGE)
+
+    def delay(self, host: Host, milliseconds: int) -> bool:
+        """Delay what a host is sent, by netem; returns whether this kernel has that."""
+        done = self._inside(
+            self.switch, "tc", "qdisc", "replace", "dev", host.name, "root", "netem",
+            "delay", f"{milliseconds}ms", check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+
+    @staticmethod
+    def _inside(
+        host: Host, *command: str, check: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["nsenter", "--target", str(host.pid), "--net", *command],
+            check=check, capture_output=True,
+        )  # fmt: skip
