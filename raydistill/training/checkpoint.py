@@ -39,9 +39,8 @@ def save_checkpoint(
         "job": identity_of(job),
         "sha256": digest_of(tensors),
     }
-    digest = file_digest_of(safetensors.torch.save(tensors, metadata=metadata))
-    content = safetensors.torch.save(tensors, metadata=metadata | {"file_sha256": digest})
-    folder.write(CHECKPOINT, content)
+    metadata["description_sha256"] = _description_digest(metadata, tensors)
+    folder.write(CHECKPOINT, safetensors.torch.save(tensors, metadata=metadata))
 
 
 def load_checkpoint(
@@ -64,12 +63,13 @@ def load_checkpoint(
     content = folder.read(CHECKPOINT)
     try:
         metadata = metadata_of(content)
-        if metadata["file_sha256"] != file_digest_of(content):
-            return TrainingState()
         if metadata["job"] != identity_of(job):
             return TrainingState()
         tensors = safetensors.torch.load(content)
         saved_state = metadata["state"]
+        digests = metadata["sha256"], metadata["description_sha256"]
+        if digests != (digest_of(tensors), _description_digest(metadata, tensors)):
+            return TrainingState()
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return TrainingState()  # writes are atomic, so something else damaged it: start again
     strip = len("module.")
@@ -89,7 +89,7 @@ def load_checkpoint(
 
 def metadata_of(content: bytes) -> dict[str, str]:
     """The metadata of a safetensors file, from its JSON header, which follows 8 bytes of length."""
-    header, _ = _header_of(content)
+    header: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     metadata: dict[str, str] = header["__metadata__"]
     return metadata
 
@@ -102,22 +102,12 @@ def digest_of(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def file_digest_of(content: bytes) -> str:
-    """A hash of all that a safetensors file holds, but for the hash itself.
-
-    Safetensors would not notice a flipped bit, neither in a weight nor in what is said about it.
-    """
-    header, end = _header_of(content)
-    header["__metadata__"].pop("file_sha256", None)
-    said = json.dumps(header, sort_keys=True).encode()
-    return hashlib.sha256(said + content[end:]).hexdigest()
-
-
-def _header_of(content: bytes) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where it ends."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8:end])
-    return header, end
+def _description_digest(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """A hash of all that a checkpoint holds beside its numbers: progress, job, types and shapes."""
+    forms = {name: [str(value.dtype), list(value.shape)] for name, value in tensors.items()}
+    said = [metadata["state"], metadata["job"], metadata["sha256"], forms]
+    text = json.dumps(said, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def identity_of(job: Job) -> str:
