@@ -9,7 +9,17 @@ from typing import Any
 import tyro
 
 import raydistill
-from raydistill.commands import dashboard, decode, doctor, encode, export, report, run, sample
+from raydistill.commands import (
+    dashboard,
+    decode,
+    doctor,
+    encode,
+    export,
+    report,
+    run,
+    sample,
+    watch,
+)
 from raydistill.console import ExitStatus, prepare_output
 
 COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
@@ -18,6 +28,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "encode": (encode.EncodeSettings, encode.encode),
     "decode": (decode.DecodeSettings, decode.decode),
     "export": (export.ExportSettings, export.export),
+    "watch": (watch.WatchSettings, watch.watch),
     "report": (report.ReportSettings, report.report),
     "dashboard": (dashboard.DashboardSettings, dashboard.dashboard),
     "doctor": (doctor.DoctorSettings, doctor.doctor),

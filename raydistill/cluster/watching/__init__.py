@@ -1,0 +1,1 @@
+"""A running sweep, seen from anywhere that can read its folder or bucket; imports no Ray."""
