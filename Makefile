@@ -58,7 +58,7 @@ smoke: $(READY) ## the demo at smoke size
 	$(BIN)/python analysis/report.py "$$STORAGE_PATH" --latest
 
 dashboard: $(READY) ## TensorBoard and optuna-dashboard on a sweep: STORAGE=results NAME=...
-	$(BIN)/python -m raydistill.cluster.dashboards "$$STORAGE_PATH" \
+	$(BIN)/python -m raydistill dashboard "$$STORAGE_PATH" \
 		$(if $(NAME),--name "$$SWEEP_NAME")
 
 report: $(READY) ## the HTML reports of every sweep in STORAGE

@@ -56,7 +56,8 @@ class Spent:
         workers: processes that shared each update.
         process: of the first worker, on its machine.
         entered, began, ended: Unix times of the last attempt: when the trial was entered, when its
-            first update began, when its last evaluation was done; 0 where it did not get there.
+            first update began, when its last evaluation was done; 0 where it did not get there. Of
+            a trial that runs, the last evaluation is the last one so far.
     """
 
     __pydantic_config__ = _STRICT

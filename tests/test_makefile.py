@@ -32,7 +32,7 @@ def test_paths_and_names_with_shell_characters_reach_the_scripts(tmp_path):
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert [json.loads(line) for line in made.stdout.splitlines()] == [
-        ["-m", "raydistill.cluster.dashboards", storage, "--name", name],
+        ["-m", "raydistill", "dashboard", storage, "--name", name],
         ["analysis/report.py", storage],
         ["sweeps/noise_injection.py", "--preset", "smoke", "--storage-path", storage],
         ["analysis/report.py", storage, "--latest"],

@@ -30,23 +30,31 @@ def resume_command(script: str, folder: Storage, name: str) -> str:
 
 def report_command(folder: Storage) -> str:
     """Writes the HTML report of a sweep."""
-    report = _script("analysis", "report.py")
-    return shell_command(*report, _above(folder), "--name", folder.name)
+    return shell_command(*_raydistill("report"), _above(folder), "--name", folder.name)
 
 
 def dashboards_command(folder: Storage) -> str:
     """Opens TensorBoard and optuna-dashboard on a sweep."""
-    module = (_beside_python("python"), "-m", "raydistill.cluster.dashboards")
-    return shell_command(*module, _above(folder), "--name", folder.name)
+    return shell_command(*_raydistill("dashboard"), _above(folder), "--name", folder.name)
+
+
+def watch_command(folder: Storage) -> str:
+    """Shows a sweep while it runs, from anywhere."""
+    return shell_command(*_raydistill("watch"), _above(folder), "--name", folder.name)
 
 
 def sample_command(folder: Storage, record: Record) -> str:
     """Samples the student of a trial."""
     options = SAMPLE_OPTIONS[record.config.get("task", "image")]
-    raydistill_command = [_beside_python("raydistill")]
-    if not shutil.which(raydistill_command[0]):  # a checkout that is not installed
-        raydistill_command = [_beside_python("python"), "-m", "raydistill"]
-    return shell_command(*raydistill_command, "sample", folder.child(record.trial).uri, *options)
+    return shell_command(*_raydistill("sample"), folder.child(record.trial).uri, *options)
+
+
+def _raydistill(subcommand: str) -> tuple[str, ...]:
+    """The project's own command, as this environment has it."""
+    command = _beside_python("raydistill")
+    if shutil.which(command):
+        return command, subcommand
+    return _beside_python("python"), "-m", "raydistill", subcommand  # a checkout, not installed
 
 
 def _above(folder: Storage) -> str:

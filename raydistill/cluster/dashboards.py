@@ -1,7 +1,4 @@
-"""TensorBoard and optuna-dashboard on one sweep, both on loopback, until Ctrl-C.
-
-python -m raydistill.cluster.dashboards results --name noise_injection-20260101-120000
-"""
+"""TensorBoard and optuna-dashboard on one sweep, both on loopback, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,110 +6,151 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TextIO
 
-import tyro
+from raydistill.cluster.design.files import STUDY_FILE
+from raydistill.cluster.watching.mirror import SweepMirror
+from raydistill.console import ExitStatus
+from raydistill.store.storage import Storage
 
-from raydistill.cluster.design.settings import SWEEP_FILE
-from raydistill.cluster.design.study import STUDY_FILE
-from raydistill.console import ExitStatus, prepare_output
+LOOPBACK = "127.0.0.1"
+ENDED = 1
+"""Exit status where a dashboard has ended by itself."""
+
+LOOK_SECONDS = 0.5
+"""Between two looks at whether both still run."""
 
 
 @dataclass(frozen=True)
-class DashboardSettings:
-    """Open the dashboards of a sweep.
+class Dashboard:
+    """A program that shows a sweep.
 
     Attributes:
-        storage_path: local folder of the sweeps.
-        name: the sweep; by default the newest.
-        tensorboard_port: on 127.0.0.1.
-        optuna_port: on 127.0.0.1.
+        name: of the program.
+        port: on loopback.
+        command: that starts it.
     """
 
-    storage_path: Annotated[Path, tyro.conf.Positional] = Path("results")
-    name: str | None = None
-    tensorboard_port: int = 6006
-    optuna_port: int = 8080
+    name: str
+    port: int
+    command: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Where it is, and what."""
+        return f"http://{LOOPBACK}:{self.port}  ({self.name})"
 
 
-def commands(settings: DashboardSettings, folder: Path) -> dict[str, list[str]]:
-    """The command line of each dashboard, by its address.
+def dashboards(folder: Path, tensorboard_port: int, optuna_port: int) -> tuple[Dashboard, ...]:
+    """The dashboards of a local folder.
 
     Args:
-        settings: with the ports.
-        folder: of the sweep.
+        folder: of the sweep, or of copies of its files.
+        tensorboard_port: on loopback.
+        optuna_port: on loopback.
     """
-    binaries = Path(sys.executable).parent
-    return {
-        f"http://127.0.0.1:{settings.tensorboard_port}  (TensorBoard)": [
+    optuna_dashboard = Path(sys.executable).parent / "optuna-dashboard"
+    return (
+        Dashboard("TensorBoard", tensorboard_port, (
             sys.executable, "-m", "tensorboard.main", "--logdir", str(folder),
-            "--host", "127.0.0.1", "--port", str(settings.tensorboard_port),
-        ],
-        f"http://127.0.0.1:{settings.optuna_port}  (optuna-dashboard)": [
-            str(binaries / "optuna-dashboard"), str(folder / STUDY_FILE),
+            "--host", LOOPBACK, "--port", str(tensorboard_port),
+        )),
+        Dashboard("optuna-dashboard", optuna_port, (
+            str(optuna_dashboard), str(folder / STUDY_FILE),
             "--storage-class", "JournalFileStorage",
-            "--host", "127.0.0.1", "--port", str(settings.optuna_port),
-        ],
-    }  # fmt: skip
+            "--host", LOOPBACK, "--port", str(optuna_port),
+        )),
+    )  # fmt: skip
 
 
-def find_sweep(settings: DashboardSettings) -> Path:
-    """The folder of the sweep.
+def serve(sweep: Storage, tensorboard_port: int, optuna_port: int, period: float) -> int:
+    """Start both, say where they are, and wait for Ctrl-C, SIGTERM, or the end of one of them.
+
+    Args:
+        sweep: its folder or URI.
+        tensorboard_port: on loopback.
+        optuna_port: on loopback.
+        period: seconds between two copies of a sweep that is in a bucket.
+
+    Returns:
+        0; 1 if a dashboard ended by itself, with its reason on standard error.
 
     Raises:
-        FileNotFoundError: there is none; the message says what to give.
+        OSError: the sweep cannot be read at first. Later that is a line, and tried again.
     """
-    if settings.name:
-        folder = settings.storage_path / settings.name
-        if not (folder / SWEEP_FILE).is_file():
-            raise FileNotFoundError(
-                f"name: no sweep {settings.name!r} in {str(settings.storage_path)!r}; give the "
-                "folder's name, or leave --name out for the newest"
-            )
-        return folder
-    found = sorted(settings.storage_path.glob(f"*/{SWEEP_FILE}"), key=lambda p: p.stat().st_mtime)
-    if not found:
-        raise FileNotFoundError(
-            f"storage_path: no sweep in {str(settings.storage_path)!r}; run one, or give the "
-            "folder that holds yours"
-        )
-    return found[-1].parent
-
-
-def main(settings: DashboardSettings) -> None:
-    """Start both, say where they are, wait; exit status 1 if one of them ends by itself."""
-    try:
-        folder = find_sweep(settings)
-    except FileNotFoundError as error:
-        print(error, file=sys.stderr)
-        sys.exit(ExitStatus.REFUSED)
-    print(f"dashboards of {folder}; Ctrl-C closes them")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_local(sweep, period, over))
         running = {}
-        for address, command in commands(settings, folder).items():
-            process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-            stack.callback(process.terminate)
-            running[address] = process
-            print(address, flush=True)
+        for one in dashboards(folder, tensorboard_port, optuna_port):
+            running[one] = stack.enter_context(_started(one))
+        print(f"dashboards of {sweep.uri}; Ctrl-C closes them")
+        for one in running:
+            print(one.address, flush=True)
         try:
-            while True:
-                time.sleep(0.5)
-                for address, process in running.items():
+            while not over.wait(LOOK_SECONDS):
+                for one, (process, errors) in running.items():
                     if process.poll() is not None:
-                        reason = (process.stderr.read() if process.stderr else "").strip()
-                        last = reason.splitlines()[-1:] or ["no reason given"]
-                        print(f"{address} ended: {last[0]}", file=sys.stderr)
-                        sys.exit(1)
+                        print(f"{one.address} ended: {_last_line(errors)}", file=sys.stderr)
+                        return ENDED
         except KeyboardInterrupt:
-            return
+            over.set()
+        return ExitStatus.OK
 
 
-if __name__ == "__main__":
-    prepare_output()
-    main(tyro.cli(DashboardSettings, description=__doc__))
+@contextlib.contextmanager
+def _started(dashboard: Dashboard) -> Iterator[tuple[subprocess.Popen[str], TextIO]]:
+    """A dashboard that runs for the block, and the file where it complains."""
+    with tempfile.TemporaryFile("w+") as errors:  # a pipe would fill up, since nobody reads it
+        process = subprocess.Popen(
+            dashboard.command, stdout=subprocess.DEVNULL, stderr=errors, text=True
+        )
+        try:
+            yield process, errors
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _last_line(errors: TextIO) -> str:
+    errors.seek(0)
+    return (errors.read().strip().splitlines() or ["no reason given"])[-1]
+
+
+@contextlib.contextmanager
+def _local(sweep: Storage, period: float, over: threading.Event) -> Iterator[Path]:
+    """A local folder with what the dashboards read, for the block: the sweep's own or copies."""
+    if sweep.local_path is not None:
+        yield sweep.local_path
+        return
+    with tempfile.TemporaryDirectory(prefix="raydistill-dashboard-") as folder:
+        mirror = SweepMirror(sweep, Path(folder))
+        mirror.refresh()
+        copier = threading.Thread(
+            target=_keep_fresh, args=(mirror.refresh, period, over), name="mirror", daemon=True
+        )
+        copier.start()
+        try:
+            yield Path(folder)
+        finally:
+            over.set()
+            copier.join()
+
+
+def _keep_fresh(refresh: Callable[[], None], period: float, over: threading.Event) -> None:
+    """Refresh every period until it is over; what fails is said once, and tried again."""
+    failing = False
+    while not over.wait(period):
+        try:
+            refresh()
+            failing = False
+        except OSError as error:
+            if not failing:
+                print(f"the copy is not fresh: {error}; it is tried again", file=sys.stderr)
+            failing = True

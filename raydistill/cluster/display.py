@@ -13,11 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
-from torch.utils.tensorboard import SummaryWriter
 
 from raydistill.cluster.design.labels import point_text
 from raydistill.cluster.design.study import SEARCHED_METRIC
+from raydistill.cluster.teacher_curves import TeacherCurves
 from raydistill.store.storage import Storage
+from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress
 
 MAX_ROWS = 24
@@ -28,18 +29,19 @@ PLAIN_PERIOD = 15.0
 
 
 class TeacherDisplay:
-    """A progress bar on a terminal, a line now and then elsewhere, and TensorBoard scalars.
+    """A progress bar on a terminal, a line now and then elsewhere, and curves in the storage.
 
     A context manager.
 
     Args:
         console: where to draw.
-        events: where the scalars go, if it is a local folder.
+        folder: of the sweep's teachers, where the curves go.
+        config: a trial of the teacher.
     """
 
-    def __init__(self, console: Console, events: Storage) -> None:
-        self.console, self.events = console, events
-        self._writer: SummaryWriter | None = None
+    def __init__(self, console: Console, folder: Storage, config: TrialConfig) -> None:
+        self.console = console
+        self._curves = TeacherCurves(folder, config)
         self.bars = Bars(
             TextColumn("[bold]teacher"),
             BarColumn(),
@@ -60,12 +62,11 @@ class TeacherDisplay:
     def __exit__(self, *exception: object) -> None:
         if self.console.is_terminal:
             self.bars.stop()
-        if self._writer is not None:
-            self._writer.close()
+        self._curves.close()
 
     def progress(self, progress: Progress) -> None:
         """Advance the bar and the curves."""
-        self._write(progress)
+        self._curves.add(progress)
         loss = f"{progress.scalars['loss']:.3f} nats/dim"
         if self.console.is_terminal:
             if self._task is None:
@@ -76,15 +77,6 @@ class TeacherDisplay:
         if now - self._said >= PLAIN_PERIOD or progress.updates == progress.total:
             self._said = now
             self.console.print(f"teacher {progress.updates}/{progress.total} updates, {loss}")
-
-    def _write(self, progress: Progress) -> None:
-        if self._writer is None and self.events.local_path is not None:
-            self._writer = SummaryWriter(str(self.events.local_path))
-        if self._writer is None:
-            return
-        validation = progress.evaluation.metrics if progress.evaluation else {}
-        for name, value in (progress.scalars | validation).items():
-            self._writer.add_scalar(f"teacher/{name}", value, progress.updates)
 
     def message(self, text: str) -> None:
         """Print a line on what is built now, or a warning."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import posixpath
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.cluster.assets import PreparedAssets
-from raydistill.cluster.commands import dashboards_command, report_command, sample_command
+from raydistill.cluster.commands import (
+    dashboards_command,
+    report_command,
+    sample_command,
+    watch_command,
+)
 from raydistill.cluster.design.importance import AxisImportance, axis_importances
 from raydistill.cluster.design.labels import axis_name, point_text, value_text
 from raydistill.cluster.design.pareto import pareto_front
@@ -50,6 +54,7 @@ def print_plan(
     )
     console.print(Text.assemble((plan.question.name, "bold"), text))
     console.print(f"results in {shell_command(folder.uri)}", soft_wrap=True)
+    console.print(f"watch them: {watch_command(folder)}", soft_wrap=True)
 
 
 def print_prepared(
@@ -85,18 +90,18 @@ def print_results(
         _print_floors(console, plan, best)
     if plan.question.further_metrics:
         _print_importances(console, axis_importances(study, plan.question.metrics))
-    place = posixpath.join(folder.uri, best.trial)
+    place = folder.child(best.trial)
     if competing:
         console.print(f"best: {best.trial}, {point_text(_point(plan, best))}")
     else:
         console.print(f"lowest {plan.question.metric} of all cells: {best.trial}")
     media = [name for name in best.artefacts.values() if name.endswith(MEDIA)]
     lines = {
-        "its configuration": shell_command(posixpath.join(place, "config.json")),
-        "its pictures and sounds": shell_command(*(posixpath.join(place, n) for n in media)),
+        "its configuration": shell_command(place.child("config.json").uri),
+        "its pictures and sounds": shell_command(*(place.child(n).uri for n in media)),
         "sample it": sample_command(folder, best),
         "report": report_command(folder),
-        "dashboards": dashboards_command(folder) if folder.local_path is not None else "",
+        "dashboards": dashboards_command(folder),
     }
     for label, command in lines.items():
         if command:

@@ -37,6 +37,7 @@ from raydistill.cluster.study_file import StudyFile
 from raydistill.cluster.sweep_folder import STORE, only_driver, read_saved_settings, sweep_name
 from raydistill.cluster.train import TrialPlace
 from raydistill.cluster.tuning import run_trials
+from raydistill.cluster.watching.progress import FOLDER
 from raydistill.config.errors import ConfigError
 from raydistill.record import Record
 from raydistill.store.assets import Store
@@ -150,7 +151,7 @@ def _prepare(
     for config in needed:
         began = time.monotonic()
         with (
-            TeacherDisplay(console, place.sweep.child("teacher")) as display,
+            TeacherDisplay(console, place.sweep.child(FOLDER), config) as display,
             remember_interrupts() as interrupts,
         ):
             on_progress = interrupts.checked(display.progress)

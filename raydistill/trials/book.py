@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,7 +91,8 @@ class TrialWriter:
         if before is not None:  # an interrupted attempt: what it had found stays visible
             spent = replace(self.record.spent, updates=before.spent.updates)
             self.record = replace(self.record, history=before.history, spent=spent)
-        self.record = replace(self.record, reference=task.references)
+        spent = replace(self.record.spent, began=time.time())
+        self.record = replace(self.record, reference=task.references, spent=spent)
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()
         local = run.folder.local_path
@@ -111,7 +113,7 @@ class TrialWriter:
         self.record = replace(
             self.record,
             history=(*history, progress.evaluation),
-            spent=replace(self.record.spent, updates=progress.updates),
+            spent=replace(self.record.spent, updates=progress.updates, ended=time.time()),
         )
         self._write()
 

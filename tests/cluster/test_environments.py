@@ -17,6 +17,7 @@ from raydistill.cluster.commands import (
     report_command,
     resume_command,
     sample_command,
+    watch_command,
 )
 from raydistill.cluster.ray_environment import (
     SOCKET_BELOW_TMPDIR,
@@ -106,10 +107,9 @@ def test_printed_commands_reach_their_program_as_they_were_meant(folder, tmp_pat
         resume_command("noise_injection", sweep, "my sweep"): [
             "--storage-path", folder, "--name", "my sweep", "--resume",
         ],
-        report_command(sweep): [folder, "--name", "my sweep"],
-        dashboards_command(sweep): [
-            "-m", "raydistill.cluster.dashboards", folder, "--name", "my sweep",
-        ],
+        report_command(sweep): ["report", folder, "--name", "my sweep"],
+        dashboards_command(sweep): ["dashboard", folder, "--name", "my sweep"],
+        watch_command(sweep): ["watch", folder, "--name", "my sweep"],
         sample_command(sweep, record): [
             "sample", f"{folder}/my sweep/trial_00007", "--count", "4", "--out", "samples.wav",
         ],
@@ -117,6 +117,13 @@ def test_printed_commands_reach_their_program_as_they_were_meant(folder, tmp_pat
     for command, words in expected.items():
         seen = in_shell(f"printf '%s\\0' {command}").stdout.split("\0")[:-1]
         assert seen[-len(words) :] == words
+
+
+def test_printed_commands_keep_a_uri_and_its_options():
+    sweep = Storage.open("s3://bucket/a%20b?region=eu-west-1").child("one")
+    for command in (report_command(sweep), dashboards_command(sweep), watch_command(sweep)):
+        words = shlex.split(command)
+        assert words[-3:] == ["s3://bucket/a%20b?region=eu-west-1", "--name", "one"]
 
 
 def test_a_script_is_named_so_that_it_is_found_from_any_folder(tmp_path, monkeypatch):

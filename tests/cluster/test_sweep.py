@@ -32,8 +32,9 @@ def test_it_prints_teacher_table_best_and_where_to_look(sweep):
         "noise_level",
         "best: trial_",
         "samples.png",
-        "raydistill.cluster.dashboards",
-        "analysis/report.py",
+        "raydistill watch",
+        "raydistill dashboard",
+        "raydistill report",
     ):
         assert words in sweep.output
 

@@ -9,11 +9,9 @@ from typing import Any, Literal
 
 import tyro
 
+from raydistill.cluster.design.files import SWEEP_FILE as SWEEP_FILE
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.presets import Preset
-
-SWEEP_FILE = "sweep.json"
-"""The file in a sweep's folder that says what the sweep is."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
-STUDY_FILE = "study.journal"
-"""The study's file inside a sweep's folder."""
+from raydistill.cluster.design.files import STUDY_FILE as STUDY_FILE
 
 SEARCHED_METRIC = "searched"
 """Name under which trials report the value that is minimised, at each evaluation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from raydistill.cluster.design.settings import SWEEP_FILE
+from raydistill.cluster.design.files import SWEEP_FILE
 from raydistill.config.errors import ConfigError
 from raydistill.store.storage import Storage
 

@@ -107,11 +107,16 @@ def _failures(view: SweepView) -> list[RenderableType]:
 
 def cost_line(view: SweepView, price: float | None) -> str:
     """Seconds of devices so far, and what they cost."""
-    seconds = view.device_seconds
-    shares = [f"{_duration(value)} of {device}" for device, value in sorted(seconds.items())]
+    trials = view.device_seconds
+    shares = [
+        f"{_duration(value)} of {device}" for device, value in sorted(trials.items()) if value
+    ]
+    if view.teacher_seconds:
+        shares.append(f"{_duration(view.teacher_seconds)} for teachers")
     line = f"device time so far: {', '.join(shares) if shares else 'none'}"
     if price is not None:
-        line += f"; at {price:g} an hour: {sum(seconds.values()) / 3600 * price:.2f}"
+        hours = (sum(trials.values()) + view.teacher_seconds) / 3600
+        line += f"; at {price:g} an hour: {hours * price:.2f}"
     return line
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from raydistill.cluster.design.settings import SWEEP_FILE
+from raydistill.cluster.design.files import SWEEP_FILE
 from raydistill.cluster.watching.progress import (
     FOLDER,
     PROGRESS,
@@ -78,24 +78,26 @@ class SweepView:
 
     @property
     def device_seconds(self) -> dict[str, float]:
-        """Seconds of devices so far, by kind of device; teachers' are those of the first kind.
+        """Seconds of devices that trials have taken so far, by kind of device.
 
-        Of a trial that runs, the time since its first update: to its last evaluation.
+        Of a trial that has not finished, from its first update to its last evaluation.
         """
-        spent: Counter[str] = Counter()
+        spent: defaultdict[str, float] = defaultdict(float)
         for record in self.records:
             spent[record.spent.device] += device_seconds(record)
-        teachers = sum(teacher.seconds for teacher in self.teachers)
-        if teachers:
-            spent[next(iter(spent), "cpu")] += teachers
         return dict(spent)
+
+    @property
+    def teacher_seconds(self) -> float:
+        """Seconds that the training of the teachers has taken so far."""
+        return sum(teacher.seconds for teacher in self.teachers)
 
 
 def device_seconds(record: Record) -> float:
     """Seconds of devices that a trial has taken, over all its workers."""
     spent = record.spent
     seconds = spent.train_seconds + spent.evaluate_seconds
-    if record.status == "running" and spent.began:
+    if record.status != "finished" and spent.began:
         seconds = max(seconds, spent.ended - spent.began)
     return seconds * max(1, spent.workers)
 
