@@ -15,6 +15,7 @@ from raydistill.commands import (
     doctor,
     encode,
     export,
+    publish,
     report,
     run,
     sample,
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[type[Any], Callable[[Any], int]]] = {
     "export": (export.ExportSettings, export.export),
     "watch": (watch.WatchSettings, watch.watch),
     "report": (report.ReportSettings, report.report),
+    "publish": (publish.PublishSettings, publish.publish),
     "dashboard": (dashboard.DashboardSettings, dashboard.dashboard),
     "doctor": (doctor.DoctorSettings, doctor.doctor),
 }
