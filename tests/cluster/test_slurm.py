@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def test_a_dry_run_says_every_command_and_starts_none(environment: dict[str, str
     ("words", "expected"),
     [
         ((), "no sweep: give its script"),
-        (("sweeps/absent.py",), "sweeps/absent.py: no such script here"),
+        (("no_sweep.py",), "no_sweep.py: no such script here"),
         (SWEEP[:3], "--name: without it a requeued job starts anew"),
         ((SWEEP[0], "--name", "noise"), "--storage-path: give a folder that all machines see"),
         (SWEEP, "this is no Slurm job"),
@@ -155,6 +156,7 @@ def test_a_job_near_its_limit_stops_its_sweep_and_comes_back(
         assert job.wait(timeout=60) == 0, said
     finally:
         job.kill()
+        shutil.rmtree(f"/tmp/raydistill-{number}", ignore_errors=True)  # Ray's logs
     text = "".join(said)
     assert "mode 0o600" in text
     assert "cpus 2.0 arguments --storage-path /shared --name noise --address 127.0.0.1:" in text
