@@ -16,10 +16,10 @@ import torch
 from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
-from ray.tune.integration.ray_train import TuneReportCallback
 
 from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.design.study import searched_names
+from raydistill.cluster.reports import DueReports, ReportClock
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
@@ -54,9 +54,11 @@ def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
     """Run a trial in this process and report to Tune."""
     folder = place.sweep.child(name)
     device = torch.device("cuda" if place.resources.gpus_per_worker > 0.0 else "cpu")
+    reports = ReportClock()
 
     def on_progress(progress: Progress) -> None:
-        tune.report(progress_metrics(progress, place.metrics))
+        if reports.is_due(progress.evaluation is not None):
+            tune.report(progress_metrics(progress, place.metrics))
 
     run = TrialRun(name, folder, place.store, device=device, on_progress=on_progress)
     try:
@@ -73,7 +75,7 @@ def nested_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
         _worker,
         train_loop_config={"config": config.to_json(), "name": name, "place": place},
         scaling_config=_scaling(place.resources),
-        run_config=_run_config(name, place, [TuneReportCallback()]),
+        run_config=_run_config(name, place, [DueReports()]),
     )
     try:
         trainer.fit()
