@@ -59,7 +59,7 @@ class ExitStatus(IntEnum):
         REFUSED: something on the command line, or that it names, cannot be; nothing was done.
         SOME_FAILED: some trials failed; the others ended well.
         ALL_FAILED: every trial failed.
-        INTERRUPTED: Ctrl-C; what was done so far is kept.
+        INTERRUPTED: Ctrl-C, or another driver has taken over; what was done so far is kept.
     """
 
     OK = 0

@@ -19,13 +19,12 @@ from rich.console import Console
 
 from raydistill.cluster.design.field_paths import DIMENSION, LEARNING_RATE, OBJECTIVE_KIND
 from raydistill.cluster.design.question import Point, Question
-from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings
+from raydistill.cluster.design.settings import SweepSettings
 from raydistill.cluster.design.table_columns import GAUSSIAN_COLUMNS
 from raydistill.cluster.script import parse_settings, run_script
 from raydistill.cluster.sweep import SweepResult, run_sweep
 from raydistill.config.errors import ConfigError
 from raydistill.record import Record
-from raydistill.store.storage import Storage
 from raydistill.tasks.presets import gaussian_preset
 
 PAPER_RATE = 0.005
@@ -181,8 +180,7 @@ def stages(settings: LearningRateSettings, console: Console) -> Iterator[SweepRe
         for field in fields(SweepSettings)
         if field.name not in ("num_samples", "seed", "search")
     }
-    exists = Storage.open(settings.storage_path).child(name).exists(SWEEP_FILE)
-    second = replace(SweepSettings(**shared), name=name, resume=exists)
+    second = replace(SweepSettings(**shared), name=name, resume="auto")
     compared = run_sweep(second, comparison(points, searched.name), console)
     if compared is not None:
         yield compared

@@ -38,6 +38,9 @@ pytest_plugins = ["tests.s3.fixtures"]
 RAY_TESTS = "tests/cluster/"
 """Where tests of Ray are."""
 
+RAYLESS_TESTS = "tests/cluster/design/"
+"""Among them, those of the room that imports no Ray."""
+
 BEGUN_FIRST = (RAY_TESTS, "tests/trials/", "tests/analysis/", "tests/training/", "tests/tasks/")
 """Folders whose files take the longest, in that order: a long file begun last is waited for."""
 
@@ -64,7 +67,8 @@ class OneRay(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return RAY_TESTS if nodeid.startswith(RAY_TESTS) else nodeid.partition("::")[0]
+        needs_ray = nodeid.startswith(RAY_TESTS) and not nodeid.startswith(RAYLESS_TESTS)
+        return RAY_TESTS if needs_ray else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.watching.mirror import SweepMirror
+from raydistill.config.errors import ConfigError
 from raydistill.console import ExitStatus
 from raydistill.store.storage import Storage
 
@@ -150,7 +151,7 @@ def _keep_fresh(refresh: Callable[[], None], period: float, over: threading.Even
         try:
             refresh()
             failing = False
-        except OSError as error:
+        except (OSError, ConfigError) as error:
             if not failing:
                 print(f"the copy is not fresh: {error}; it is tried again", file=sys.stderr)
             failing = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
-from raydistill.cluster.design.study import trial_name
+from raydistill.cluster.design.study import attempts
 from raydistill.record import Record
 
 
@@ -34,8 +34,7 @@ def failed_trials(study: optuna.Study, records: Sequence[Record]) -> tuple[Trial
     """
     by_trial = {record.trial: record for record in records}
     failures = []
-    for trial in study.get_trials(deepcopy=False):
-        name = trial_name(trial.number)
+    for name, trial in attempts(study).items():
         record = by_trial.get(name)
         if record is None and trial.state.is_finished():
             failures.append(TrialFailure(name, "its record.json is missing or damaged"))

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from raydistill.cluster.assets import original_error
 from raydistill.cluster.design.question import Question
-from raydistill.cluster.design.settings import SweepSettings
+from raydistill.cluster.design.settings import SweepSettings, with_resume_value
 from raydistill.cluster.sweep import (
     SweepInterruptedError,
     SweepResult,
     TeacherDivergedError,
     run_sweep,
 )
+from raydistill.cluster.sweep_folder import SweepLostError
 from raydistill.config.errors import ConfigError
 from raydistill.console import EXIT_STATUS_HELP, ExitStatus, make_console, prepare_output
 from raydistill.data.raw import DataError
@@ -39,7 +40,8 @@ def parse_settings(
     """
     prepare_output()
     text = f"{description or ''}\n\n{EXIT_STATUS_HELP}"
-    return tyro.cli(kind, description=text, args=arguments)
+    given = with_resume_value(sys.argv[1:] if arguments is None else arguments)
+    return tyro.cli(kind, description=text, args=given)
 
 
 def main(settings: Settings, ask: Callable[[Settings], Question]) -> None:
@@ -71,6 +73,9 @@ def run_script(work: Callable[[Console], Iterable[SweepResult | None]]) -> None:
     except TeacherDivergedError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitStatus.ALL_FAILED)
+    except SweepLostError as error:
+        print(error, file=sys.stderr)
+        sys.exit(ExitStatus.INTERRUPTED)
     except SweepInterruptedError as interrupted:
         console.print(str(interrupted), soft_wrap=True)
         sys.exit(ExitStatus.INTERRUPTED)

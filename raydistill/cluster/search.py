@@ -19,7 +19,14 @@ from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from raydistill.cluster.design.question import Point
-from raydistill.cluster.design.study import SEARCHED_METRIC, searched_names, trial_name
+from raydistill.cluster.design.study import (
+    RETRY_OF,
+    SEARCHED_METRIC,
+    at_once,
+    number_of,
+    searched_names,
+    trial_name,
+)
 from raydistill.seeding import key_to_seed
 
 
@@ -31,6 +38,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         space: suggests a point from a trial of the study; define-by-run.
         seed: with the trial's number and the results so far, it determines the next point.
         startup: number of trials drawn at random before TPE models the results.
+        is_lost: whether another driver has the sweep: the study is then told nothing more.
     """
 
     def __init__(
@@ -39,8 +47,10 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         space: Callable[[optuna.Trial], Point],
         seed: int,
         startup: int,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self._point_of, self._seed_of_sweep, self._startup = space, seed, startup
+        self._is_lost, self._opened = is_lost, study
         self._interrupted = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
         self._names = searched_names(len(study.directions))
         super().__init__(
@@ -51,6 +61,10 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             storage=study._storage,
         )
 
+    def _setup_study(self, mode: list[str]) -> None:
+        """Called by the constructor; the study is there."""
+        self._ot_study = self._opened
+
     @property
     def study(self) -> optuna.Study:
         """The study."""
@@ -59,6 +73,15 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Hand out an interrupted trial first, then what the study asks for next."""
+        with at_once(self.study):
+            trial = self._trial(trial_id)
+            return {
+                "trial": trial_name(number_of(trial)),
+                "point": self._point_of(trial),
+                "retry": RETRY_OF in trial.user_attrs,
+            }
+
+    def _trial(self, trial_id: str) -> optuna.Trial:
         if trial_id not in self._ot_trials:
             if self._interrupted:
                 frozen = self._interrupted.pop(0)
@@ -75,8 +98,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
                     constant_liar=True,
                 )
                 self._ot_trials[trial_id] = self.study.ask()
-        trial = self._ot_trials[trial_id]
-        return {"trial": trial_name(trial.number), "point": self._point_of(trial)}
+        trial: optuna.Trial = self._ot_trials[trial_id]
+        return trial
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep intermediate values, for the dashboard's curves."""
@@ -90,6 +113,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the study how a trial ended: a failed one is FAIL, never a value."""
+        if self._is_lost():
+            return
         trial = self._ot_trials[trial_id]
         values = [(result or {}).get(name, math.nan) for name in self._names]
         failed = error or (result or {}).get("status") != "finished"

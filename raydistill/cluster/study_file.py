@@ -1,49 +1,115 @@
-"""The file of a sweep's study: in the sweep's folder, or beside the driver and copied to a bucket.
+"""The journal of a sweep's study on this machine, and its copy in a bucket.
 
-Optuna's journal is appended to, which buckets cannot do. For a sweep in a bucket the journal lies
-in a temporary folder of the driver, and is copied whole whenever a trial starts or ends; the copy
-is what a driver on another machine continues from.
+For a sweep in a local folder the journal lies there. For one in a bucket it lies in the user's
+cache, in a folder that depends on the sweep's address alone, and is published while it grows. A
+trial's record is written before the study is told of it, and the study is told before that is
+published: a driver that is lost in between leaves a copy in which the trial still runs, which is
+handed out again and returns its record at once.
 """
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from ray import tune
+from platformdirs import user_cache_path
 
-from raydistill.cluster.design.study import STUDY_FILE
+from raydistill.cluster.design.files import STUDY_FILE
+from raydistill.cluster.design.study import is_record
+from raydistill.config.errors import ConfigError
+from raydistill.store.journal import heal
+from raydistill.store.lease import Lease
+from raydistill.store.publisher import Publisher
+from raydistill.store.segments import SegmentWriter, read_published
 from raydistill.store.storage import Storage
 
+CACHE_VARIABLE = "RAYDISTILL_CACHE"
+"""Names the folder of this machine for what is also in a bucket, instead of the user's cache."""
 
-class StudyFile(tune.Callback):  # type: ignore[misc]
-    """The journal of a sweep's study; a Tune callback that keeps a bucket's copy up to date.
+
+def driver_folder(folder: Storage) -> Path:
+    """Where the driver of a sweep keeps its lock and its study on this machine.
+
+    Args:
+        folder: of the sweep; itself if it is local.
+    """
+    if folder.local_path is not None:
+        return folder.local_path
+    given = os.environ.get(CACHE_VARIABLE)
+    cache = Path(given).expanduser() if given else user_cache_path("raydistill")
+    address = hashlib.sha256(folder.uri.encode()).hexdigest()[:16]
+    return cache / "sweeps" / address
+
+
+@contextlib.contextmanager
+def study_file(
+    folder: Storage, lease: Lease | None, *, new: bool, say: Callable[[str], None]
+) -> Iterator[Path]:
+    """The path of a sweep's journal, which is published while the block runs.
 
     Args:
         folder: of the sweep.
+        lease: of this driver on a sweep in a bucket.
+        new: whether the sweep begins.
+        say: called with a line on what was found or done.
 
-    Attributes:
-        path: of the journal on this machine.
+    Raises:
+        ConfigError: the journal is damaged.
+        StorageError: the bucket cannot be read.
     """
+    path = driver_folder(folder) / STUDY_FILE
+    if lease is None:
+        yield path
+        return
+    published = read_published(folder)
+    if new:  # of a sweep that was here before, and was deleted
+        _set_aside(path)
+    take_longer(path, published.journal, say)
+    publisher = Publisher(path, SegmentWriter(folder, published), lease, say)
+    publisher.start()
+    try:
+        yield path
+    finally:
+        lacking = publisher.close()
+        if lacking:
+            say(lacking)
 
-    def __init__(self, folder: Storage) -> None:
-        self.folder = folder
-        local = folder.local_path
-        self._scratch = tempfile.mkdtemp(prefix="raydistill-") if local is None else None
-        self.path = (local if local is not None else Path(str(self._scratch))) / STUDY_FILE
-        if local is None and folder.exists(STUDY_FILE):
-            self.path.write_bytes(folder.read(STUDY_FILE))
 
-    def on_trial_start(self, **info: Any) -> None:
-        """Called by Tune."""
-        self.publish()
+def take_longer(path: Path, published: bytes, say: Callable[[str], None]) -> None:
+    """Make the journal on this machine the longer of two copies, and the bucket's if they part.
 
-    def on_trial_complete(self, **info: Any) -> None:
-        """Called by Tune."""
-        self.publish()
+    Args:
+        path: of the journal.
+        published: the bucket's copy.
+        say: called with a line if something was found wrong.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torn = heal(path, is_record)
+        if torn:
+            say(torn)
+    except ConfigError as error:
+        say(f"{error}; the bucket's copy is taken instead, this one is kept in {_set_aside(path)}")
+    own = path.read_bytes() if path.exists() else b""
+    if own.startswith(published):
+        path.touch()
+        return
+    if not published.startswith(own):
+        say(
+            "the bucket's study has trials that this machine's has not, and the other way round; "
+            f"the bucket's is taken, this machine's is kept in {_set_aside(path)}"
+        )
+    Storage.open(path.parent).write(path.name, published)
 
-    def publish(self) -> None:
-        """Copy the journal to a bucket; nothing to do for a local folder."""
-        if self.folder.local_path is None and self.path.exists():
-            self.folder.write(STUDY_FILE, self.path.read_bytes())
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename a file, to a name that none has; None if there is no file."""
+    if not path.exists():
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}.aside-{number}")).exists():
+        number += 1
+    return path.rename(aside)

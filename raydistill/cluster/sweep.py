@@ -32,9 +32,17 @@ from raydistill.cluster.results import (
     print_results,
     sweep_records,
 )
+from raydistill.cluster.retries import queue_failed
 from raydistill.cluster.runtime import connect
-from raydistill.cluster.study_file import StudyFile
-from raydistill.cluster.sweep_folder import STORE, only_driver, read_saved_settings, sweep_name
+from raydistill.cluster.study_file import study_file
+from raydistill.cluster.sweep_folder import (
+    STORE,
+    Driver,
+    check_unchanged,
+    only_driver,
+    read_saved_settings,
+    sweep_name,
+)
 from raydistill.cluster.train import TrialPlace
 from raydistill.cluster.tuning import run_trials
 from raydistill.cluster.watching.progress import FOLDER
@@ -64,6 +72,19 @@ class SweepResult:
     records: tuple[Record, ...]
     failures: tuple[TrialFailure, ...]
     total: int
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How a sweep's trials begin.
+
+    Attributes:
+        new: whether there were none before.
+        retry_failed: whether those that failed before are run again.
+    """
+
+    new: bool
+    retry_failed: bool
 
 
 class TeacherDivergedError(Exception):
@@ -99,6 +120,7 @@ def run_sweep(
         ConfigError, DataError, StorageError: something is refused, before any work.
         TeacherDivergedError: a teacher could not be trained.
         SweepInterruptedError: Ctrl-C, once there is something to continue.
+        SweepLostError: another driver has taken the sweep over.
     """
     root = Storage.open(settings.storage_path)
     question = ask(settings)
@@ -129,12 +151,14 @@ def run_sweep(
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
     place = TrialPlace(folder, Store(root.child(STORE)), resources, plan.question.metrics)
     concurrency = concurrent_trials(cluster, resources, settings.max_concurrent_trials)
-    with only_driver(folder, name):
+    with only_driver(folder, name, _sayer(console)) as driver:
+        check_unchanged(folder, name, saved)
         folder.write(SWEEP_FILE, plan.to_json().encode())
         try:
             if plan.base.needs_assets:
-                _prepare(needed, place, cluster, console)
-            result = _run(plan, place, concurrency, console, name)
+                _prepare(needed, place, cluster, console, driver)
+            start = _Start(saved is None, settings.retry_failed)
+            result = _run(plan, place, concurrency, console, driver, start)
         except KeyboardInterrupt:
             result = None  # all work so far is in checkpoints, which resuming goes on from
     if result is None:
@@ -144,7 +168,11 @@ def run_sweep(
 
 
 def _prepare(
-    needed: tuple[TrialConfig, ...], place: TrialPlace, cluster: ClusterCapacity, console: Console
+    needed: tuple[TrialConfig, ...],
+    place: TrialPlace,
+    cluster: ClusterCapacity,
+    console: Console,
+    driver: Driver,
 ) -> None:
     """Build what the trials need, and print each teacher once."""
     printed: set[str] = set()
@@ -154,8 +182,8 @@ def _prepare(
             TeacherDisplay(console, place.sweep.child(FOLDER), config) as display,
             remember_interrupts() as interrupts,
         ):
-            on_progress = interrupts.checked(display.progress)
-            on_message = interrupts.checked(display.message)
+            on_progress = driver.checked(interrupts.checked(display.progress))
+            on_message = driver.checked(interrupts.checked(display.message))
             try:
                 assets = prepare_assets(config, place, cluster, on_progress, on_message)
             except TrainingDivergedError as error:
@@ -170,15 +198,29 @@ def _prepare(
 
 
 def _run(
-    plan: SweepPlan, place: TrialPlace, concurrency: int, console: Console, name: str
+    plan: SweepPlan,
+    place: TrialPlace,
+    concurrency: int,
+    console: Console,
+    driver: Driver,
+    start: _Start,
 ) -> SweepResult | None:
     """Run the trials and print what they came to; None if they were interrupted."""
     folder = place.sweep
-    study_file = StudyFile(folder)
-    study = open_study(study_file.path, folder.name, len(plan.question.metrics))
-    complete = run_trials(plan, place, concurrency, console, study, study_file)
+    say = _sayer(console)
+    with study_file(folder, driver.lease, new=start.new, say=say) as journal:
+        study = open_study(journal, driver.name, len(plan.question.metrics), say)
+        if start.retry_failed:
+            names = queue_failed(study, sweep_records(folder))
+            say(f"failed trials that are run again: {', '.join(names) or 'none'}")
+        complete = run_trials(plan, place, concurrency, console, study, driver)
     records = sweep_records(folder)
     failures = failed_trials(study, records)
     print_results(console, plan, folder, records, study)
     print_failures(console, failures, plan.total)
-    return SweepResult(name, records, failures, plan.total) if complete else None
+    return SweepResult(driver.name, records, failures, plan.total) if complete else None
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    """Prints lines whole: they may hold paths to copy."""
+    return lambda line: console.print(line, soft_wrap=True)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings, saved_settings
+from raydistill.cluster.study_file import driver_folder
 from raydistill.config.errors import ConfigError
+from raydistill.store.lease import LEASE_SECONDS, Lease, LeaseHeldError, lock_identity
 from raydistill.store.storage import Storage
+
+Message = TypeVar("Message")
 
 STORE = "store"
 """The folder of teachers, pairs and classifiers beside the sweeps."""
+
+LOCK = ".driver.lock"
+"""The file that the one driver of a sweep on a machine has locked."""
 
 
 def sweep_name(settings: SweepSettings, question: Question) -> str:
@@ -26,8 +34,13 @@ def sweep_name(settings: SweepSettings, question: Question) -> str:
     """
     name = settings.name
     if name is None:
-        if settings.resume:
+        if settings.resume == "yes":
             raise ConfigError("name: --resume needs the --name of the sweep to continue")
+        if settings.resume == "auto":
+            raise ConfigError(
+                "name: --resume auto needs a --name, by which the same command finds its sweep "
+                "when it is run again"
+            )
         return f"{question.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if not name.isprintable() or "/" in name or "\\" in name or name in ("", ".", "..", STORE):
         raise ConfigError(
@@ -53,36 +66,113 @@ def read_saved_settings(
     Raises:
         ConfigError: the folder has a sweep and --resume is missing, or the other way round.
     """
+    if settings.retry_failed and settings.resume == "no":
+        raise ConfigError(
+            "retry_failed: only a sweep that is continued has failed trials; add --resume, or "
+            "leave --retry-failed out"
+        )
     exists = folder.exists(SWEEP_FILE)
-    if settings.resume and not exists:
+    if settings.resume == "yes" and not exists:
         raise ConfigError(
             f"name: there is no sweep {name!r} in {settings.storage_path!r} to resume; correct "
             "--name or --storage-path, or leave --resume out"
         )
-    if exists and not settings.resume:
+    if exists and settings.resume == "no":
         raise ConfigError(
             f"name: {name!r} exists in {settings.storage_path!r}; add --resume to continue it, or "
             "give another --name"
         )
-    return saved_settings(folder.read(SWEEP_FILE).decode(), question.name) if exists else None
+    return saved_settings(folder.read(SWEEP_FILE), question.name) if exists else None
+
+
+def check_unchanged(folder: Storage, name: str, saved: dict[str, Any] | None) -> None:
+    """Once a driver owns a sweep: nobody has begun it since its settings were read.
+
+    Args:
+        folder: of the sweep.
+        name: of the sweep.
+        saved: the settings as they were read.
+
+    Raises:
+        ConfigError: another driver has begun it in between.
+    """
+    if saved is None and folder.exists(SWEEP_FILE):
+        raise ConfigError(
+            f"name: another driver has begun the sweep {name!r} meanwhile; give --resume to "
+            "continue it, or another --name"
+        )
+
+
+class SweepLostError(Exception):
+    """Another driver owns the sweep now; the message says so."""
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The one driver of a sweep.
+
+    Attributes:
+        name: of the sweep.
+        lease: that it holds on a sweep in a bucket; None for a local folder, whose lock is the
+            kernel's and cannot be lost.
+    """
+
+    name: str
+    lease: Lease | None = None
+
+    def __reduce__(self) -> tuple[type[Driver], tuple[str]]:
+        """Tune pickles it into a snapshot that nothing restores: a lease is one process's own."""
+        return Driver, (self.name,)
+
+    @property
+    def lost(self) -> str:
+        """Why it owns the sweep no more; empty while it does."""
+        return self.lease.lost if self.lease is not None else ""
+
+    def check(self) -> None:
+        """Stop if the sweep is lost.
+
+        Raises:
+            SweepLostError: it is.
+        """
+        if self.lost:
+            raise SweepLostError(
+                f"the sweep {self.name!r} is not this driver's any more: {self.lost}. It stops "
+                "here and publishes nothing more; its trials are kept, and --resume continues it"
+            )
+
+    def checked(self, listen: Callable[[Message], None]) -> Callable[[Message], None]:
+        """A listener that first raises SweepLostError if the sweep is lost."""
+
+        def hear(message: Message) -> None:
+            self.check()
+            listen(message)
+
+        return hear
 
 
 @contextlib.contextmanager
-def only_driver(folder: Storage, name: str) -> Iterator[None]:
-    """Hold a sweep's lock while the block runs: two drivers would hand out the same trials.
+def only_driver(
+    folder: Storage, name: str, say: Callable[[str], None], seconds: float = LEASE_SECONDS
+) -> Iterator[Driver]:
+    """Own a sweep while the block runs: two drivers would hand out the same trials.
 
-    The lock is the kernel's, which frees it when its process dies, however that happens. A bucket
-    has no such lock.
+    On one machine a lock of the kernel sees to it, which is free when its process dies, however
+    that happens; between machines, for a sweep in a bucket, a lease.
+
+    Args:
+        folder: of the sweep.
+        name: of the sweep.
+        say: called with a line before waiting for a driver that may be gone.
+        seconds: length of the lease.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another driver has it.
+        StorageError: the bucket cannot be read or written.
     """
-    local = folder.local_path
-    if local is None:
-        yield
-        return
-    local.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(local / ".driver.lock")
+    here = driver_folder(folder)
+    here.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(here / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -90,6 +180,22 @@ def only_driver(folder: Storage, name: str) -> Iterator[None]:
             f"name: another process is running the sweep {name!r}; wait for it, or end it first"
         ) from None
     try:
-        yield
+        if folder.local_path is not None:
+            yield Driver(name)
+            return
+        lease = Lease(folder, lock_identity(here / LOCK), seconds)
+        try:
+            lease.acquire(say)
+        except LeaseHeldError as error:
+            raise ConfigError(
+                f"name: {error} is running the sweep {name!r}; wait until it has ended, or end it "
+                "there (a driver that was killed holds its sweep for "
+                f"{seconds / 60:.0f} more minutes), and give --resume"
+            ) from None
+        try:
+            yield Driver(name, lease)
+        finally:
+            with contextlib.suppress(OSError):  # then it ends by itself, after its time
+                lease.release()
     finally:
         lock.release()

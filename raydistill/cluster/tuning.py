@@ -14,10 +14,11 @@ from rich.console import Console
 
 from raydistill.cluster.design.plan import SweepPlan
 from raydistill.cluster.design.resources import TrialResources
-from raydistill.cluster.design.study import count_ended, trial_name
+from raydistill.cluster.design.study import attempts, count_ended, queue_points
 from raydistill.cluster.display import TrialTable
+from raydistill.cluster.retries import reopen
 from raydistill.cluster.search import StudySearch
-from raydistill.cluster.study_file import StudyFile
+from raydistill.cluster.sweep_folder import Driver
 from raydistill.cluster.train import MAX_FAILURES, TrialPlace, trial_runner
 from raydistill.record import FILE_NAME, Record
 from raydistill.store.storage import Storage
@@ -35,7 +36,7 @@ def run_trials(
     concurrency: int,
     console: Console,
     study: optuna.Study,
-    study_file: StudyFile,
+    driver: Driver,
 ) -> bool:
     """Run what the study says is left.
 
@@ -45,20 +46,24 @@ def run_trials(
         concurrency: how many run at once.
         console: where the live table goes.
         study: of the sweep; it is told of every trial.
-        study_file: of that study.
+        driver: of the sweep; if it loses it, no more trials are begun.
 
     Returns:
         Whether all trials have ended; not if Ctrl-C came first.
+
+    Raises:
+        SweepLostError: another driver owns the sweep.
     """
-    for point in plan.queued:
-        study.enqueue_trial(point, skip_if_exists=True)
+    queue_points(study, plan.queued)
     ended = count_ended(study)
     remaining = plan.total - ended
     if remaining > 0:
         table = TrialTable(console, plan.total, ended, plan.question.metric)
         # TPE models what it has seen, so that a third of the trials are drawn at random first.
         startup = max(len(plan.queued), plan.total // 3)
-        search = StudySearch(study, plan.suggest, plan.settings["seed"], startup)
+        search = StudySearch(
+            study, plan.suggest, plan.settings["seed"], startup, lambda: bool(driver.lost)
+        )
         tuner = tune.Tuner(
             tune.with_resources(
                 _trial_function(plan.base, place), _placement_group(place.resources)
@@ -74,7 +79,8 @@ def run_trials(
                 name="tune",
                 storage_path=place.sweep.uri,
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                callbacks=[table, study_file],
+                callbacks=[table],
+                stop=StopWhenLost(driver),
                 verbose=0,
             ),
         )
@@ -82,9 +88,24 @@ def run_trials(
             tuner.fit()
         finally:
             table.close()
-            study_file.publish()
+        driver.check()
     _record_deaths(study, plan, place.sweep)
     return count_ended(study) >= plan.total
+
+
+class StopWhenLost(tune.Stopper):  # type: ignore[misc]
+    """Ends the trials of a driver that does not own its sweep any more."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether one trial ends: none does alone."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all do."""
+        return bool(self._driver.lost)
 
 
 def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str, Any]], None]:
@@ -95,6 +116,8 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
     def trial(values: dict[str, Any]) -> None:
         from raydistill.tasks.trial_fields import with_fields
 
+        if values["retry"]:
+            reopen(place.sweep.child(values["trial"]))
         config = with_fields(parse_trial_json(base_json), values["point"])
         run(config, values["trial"], place)
 
@@ -115,14 +138,14 @@ def _placement_group(resources: TrialResources) -> PlacementGroupFactory:
 
 def _record_deaths(study: optuna.Study, plan: SweepPlan, folder: Storage) -> None:
     """Write the record of a trial whose process died more often than allowed: it could not."""
-    for trial in study.get_trials(deepcopy=False):
+    for name, trial in attempts(study).items():
         if trial.state.name != "FAIL":
             continue
-        place = folder.child(trial_name(trial.number))
+        place = folder.child(name)
         record = read_record(place)
         if record is None:
             config = plan.trial(plan.suggest(trial)).model_dump(mode="json")
-            record = Record(trial_name(trial.number), "running", config, "")
+            record = Record(name, "running", config, "")
         if record.status == "running":
             cause = f"its process died {MAX_FAILURES + 1} times"
             record = replace(record, status="failed", cause=cause)

@@ -28,6 +28,9 @@ from raydistill.training.job import Job, Progress, TrainingDivergedError
 from raydistill.training.loop import train
 from raydistill.trials.book import TrialRun, TrialWriter, blank_record, device_name
 
+DIVERGED = "diverged: "
+"""Begins the cause of a trial whose training diverged: it would do so again."""
+
 KEPT_TASKS = 4
 """Tasks that a process keeps: of a sweep over few teachers each is built once a process."""
 
@@ -84,7 +87,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     except TrainingDivergedError as error:
         record = blank_record(config, run, task.teacher_key)
         if book is not None:
-            record = book.fail(str(error))
+            record = book.fail(f"{DIVERGED}{error}")
         return record
     spent = Spent(
         config.budget.updates,
@@ -109,6 +112,11 @@ def read_record(folder: Storage) -> Record | None:
         return parse_record(folder.read(FILE_NAME).decode())
     except (OSError, RecordError, UnicodeDecodeError):
         return None
+
+
+def has_diverged(record: Record) -> bool:
+    """Whether a trial failed because its training diverged."""
+    return record.status == "failed" and record.cause.startswith(DIVERGED)
 
 
 def fail_trial(config: TrialConfig, folder: Storage, name: str, error: BaseException) -> Record:

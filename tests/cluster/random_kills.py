@@ -26,7 +26,8 @@ from pathlib import Path
 import psutil
 from ray.cluster_utils import Cluster
 
-from raydistill.cluster.design.study import STUDY_FILE, open_study, trial_name
+from raydistill.cluster.design.files import STUDY_FILE
+from raydistill.cluster.design.study import open_study, trial_name
 from tests.cluster.scripts import ROOT, results
 
 DESIGN = (

@@ -21,6 +21,7 @@ from raydistill.cluster.teacher_curves import TeacherCurves, teacher_folder
 from raydistill.cluster.watching.mirror import SweepMirror
 from raydistill.cluster.watching.view import SweepReader
 from raydistill.record import Evaluation, Record
+from raydistill.store.segments import SegmentWriter, read_published
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial
 from raydistill.tasks.trial_config import TrialConfig
@@ -52,12 +53,13 @@ def curve(folder: Path, tag: str) -> list[float]:
     return [event.value for event in accumulator.Scalars(tag)]
 
 
-def study(folder: Path, trials: int) -> bytes:
-    """The journal of a study with that many finished trials."""
+def publish_study(sweep: Storage, folder: Path, trials: int) -> None:
+    """Publish a study with that many finished trials, as its driver does."""
     found = open_study(folder / "study.journal", "noise")
     for _ in range(trials - len(found.trials)):
         found.tell(found.ask(), 1.0)
-    return (folder / "study.journal").read_bytes()
+    writer = SegmentWriter(sweep, read_published(sweep))
+    writer.publish((folder / "study.journal").read_bytes()[writer.size :])
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def sweep(bucket: Storage, tmp_path: Path) -> Storage:
     for record in (FINISHED, RUNNING):
         content = events(tmp_path / record.trial, 3.0, 2.0)
         folder.child(record.trial, "events").write(EVENTS_FILE, content)
-    folder.write("study.journal", study(tmp_path / "study", 1))
+    publish_study(folder, tmp_path / "study", 1)
     return folder
 
 
@@ -83,7 +85,7 @@ def test_copies_grow_with_what_they_are_of(sweep: Storage, tmp_path: Path, fault
     faults.forget()
     longer = events(tmp_path / "more", 3.0, 2.0, 1.0)
     sweep.child(RUNNING.trial, "events").write(EVENTS_FILE, longer)
-    sweep.write("study.journal", study(tmp_path / "study", 2))
+    publish_study(sweep, tmp_path / "study", 2)
     mirror.refresh()
     assert mirror.study.stat().st_ino == before.st_ino  # a reader goes on in the same file
     assert len(open_study(mirror.study, "noise").trials) == 2

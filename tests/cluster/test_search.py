@@ -40,8 +40,8 @@ def run(searcher: StudySearch, ids: list[str]) -> list[float]:
 def test_queued_points_come_first_and_numbers_name_trials(tmp_path):
     searcher = search(tmp_path, [{"x": 0.25}, {"x": -0.5}])
     first, second, third = (searcher.suggest(i) for i in "abc")
-    assert first == {"trial": "trial_00000", "point": {"x": 0.25}}
-    assert second == {"trial": "trial_00001", "point": {"x": -0.5}}
+    assert first == {"trial": "trial_00000", "point": {"x": 0.25}, "retry": False}
+    assert second == {"trial": "trial_00001", "point": {"x": -0.5}, "retry": False}
     assert third["trial"] == trial_name(2)
 
 

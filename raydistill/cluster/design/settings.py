@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from typing import Any, Literal
 
 import tyro
 
 from raydistill.cluster.design.files import SWEEP_FILE as SWEEP_FILE
 from raydistill.config.errors import ConfigError
+from raydistill.config.json_text import read_json
 from raydistill.tasks.presets import Preset
+
+Resume = Literal["no", "yes", "auto"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class SweepSettings:
         seeds: training seeds a cell of the grid (default 1).
         storage_path: folder or URI (s3://bucket/path) for sweeps and the store of teachers.
         name: folder of this sweep; by default the question and the time.
-        resume: continue the sweep of that name.
+        resume: no starts a sweep, yes (or --resume alone) continues the one of that name, auto does
+            either, for schedulers that run the same command again.
+        retry_failed: of a sweep that is continued, run failed trials again from their checkpoints;
+            not those that diverged, or whose metric is not finite: they would come to the same.
         seed: of the sampler and of the trials (default 0).
         address: of a running Ray cluster; by default the one this machine is part of, or none.
         workers_per_trial: processes that share each trial (DDP); 1 runs trials in reused actors.
@@ -44,7 +51,8 @@ class SweepSettings:
     seeds: int | None = None
     storage_path: str = "results"
     name: str | None = None
-    resume: bool = False
+    resume: Resume = "no"
+    retry_failed: bool = False
     seed: int | None = None
     address: str | None = None
     workers_per_trial: int = 1
@@ -57,8 +65,8 @@ class SweepSettings:
 
 
 PLACE_FIELDS = frozenset(
-    {"storage_path", "name", "resume", "address", "workers_per_trial", "gpus_per_worker",
-     "max_concurrent_trials", "dry_run"}
+    {"storage_path", "name", "resume", "retry_failed", "address", "workers_per_trial",
+     "gpus_per_worker", "max_concurrent_trials", "dry_run"}
 )  # fmt: skip
 """Where and how a sweep runs; all other settings say what it is, and are kept when resumed."""
 
@@ -114,7 +122,25 @@ def complete_settings(
     return saved
 
 
-def saved_settings(text: str, question: str) -> dict[str, Any]:
+def with_resume_value(arguments: Sequence[str]) -> list[str]:
+    """A command line in which `--resume` has a value: alone it means yes.
+
+    Args:
+        arguments: of the command line.
+
+    Example:
+        >>> with_resume_value(["--name", "one", "--resume", "--seeds", "2"])
+        ['--name', 'one', '--resume', 'yes', '--seeds', '2']
+    """
+    given = []
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        given.append(argument)
+        if argument == "--resume" and (following is None or following.startswith("-")):
+            given.append("yes")
+    return given
+
+
+def saved_settings(text: str | bytes, question: str) -> dict[str, Any]:
     """The settings of a sweep to resume.
 
     Args:
@@ -125,9 +151,9 @@ def saved_settings(text: str, question: str) -> dict[str, Any]:
         ConfigError: the file is damaged, or the sweep asks another question.
     """
     try:
-        content = json.loads(text)
+        content = read_json(text)
         asked, settings = content["question"], dict(content["settings"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"name: its {SWEEP_FILE} is damaged; start a sweep under another --name"
         ) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.watching.progress import FOLDER, PROGRESS
 from raydistill.record import FILE_NAME, RecordError, parse_record
+from raydistill.store.segments import read_published
 from raydistill.store.storage import Storage
 
 EVENTS = "events"
@@ -88,7 +89,13 @@ class SweepMirror:
 
 
 def read_study(sweep: Storage) -> bytes:
-    """The journal of a sweep's study; empty where there is none yet."""
+    """The journal of a sweep's study; empty where there is none yet.
+
+    Raises:
+        ConfigError: a segment of it, in a bucket, is damaged.
+    """
+    if sweep.local_path is None:
+        return read_published(sweep).journal
     try:
         return sweep.read(STUDY_FILE)
     except FileNotFoundError:
