@@ -90,6 +90,9 @@ def test_copies_grow_with_what_they_are_of(sweep: Storage, tmp_path: Path, fault
     assert mirror.study.stat().st_ino == before.st_ino  # a reader goes on in the same file
     assert len(open_study(mirror.study, "noise").trials) == 2
     assert not any(FINISHED.trial in passed.path for passed in faults.passed())
+    mirror.study.write_bytes(b"of a driver that has lost the sweep")
+    mirror.refresh()
+    assert len(open_study(mirror.study, "noise").trials) == 2
 
 
 def test_a_bucket_that_fails_is_asked_again(sweep: Storage, tmp_path: Path, faults: Faults) -> None:

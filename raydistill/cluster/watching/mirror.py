@@ -54,11 +54,14 @@ class SweepMirror:
             list(readers.map(self._copy_teacher, teachers))
 
     def _copy_study(self) -> None:
-        """The journal only grows, and a dashboard that reads it goes on where it was."""
-        journal = read_study(self.sweep)
-        size = self.study.stat().st_size if self.study.exists() else 0
-        with open(self.study, "ab") as stream:
-            stream.write(journal[size:])
+        """Append what is new: a dashboard that reads the journal goes on where it was."""
+        journal = read_published(self.sweep).journal
+        copied = self.study.read_bytes() if self.study.exists() else b""
+        if journal.startswith(copied):
+            with open(self.study, "ab") as stream:
+                stream.write(journal[len(copied) :])
+        else:  # another driver has taken over, from an earlier state
+            self.study.write_bytes(journal)
 
     def _copy_trial(self, name: str) -> None:
         trial = self.sweep.child(name)
@@ -86,17 +89,3 @@ class SweepMirror:
             # Events only grow, and TensorBoard reads on from where it was in the same file.
             with open(file, "ab" if size >= 0 else "wb") as stream:
                 stream.write(content[max(size, 0) :])
-
-
-def read_study(sweep: Storage) -> bytes:
-    """The journal of a sweep's study; empty where there is none yet.
-
-    Raises:
-        ConfigError: a segment of it, in a bucket, is damaged.
-    """
-    if sweep.local_path is None:
-        return read_published(sweep).journal
-    try:
-        return sweep.read(STUDY_FILE)
-    except FileNotFoundError:
-        return b""
