@@ -19,6 +19,7 @@ import ray
 import torch
 
 from raydistill.cluster.design.resources import ClusterCapacity
+from raydistill.cluster.devices import granted_device
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.tasks.registry import make_task, parse_trial_json
@@ -61,7 +62,8 @@ def prepare_assets(
         on_progress: called as the teacher is trained.
         on_message: called with lines on what is built now, and with warnings.
     """
-    threads = min(float(config.teacher_threads), cluster.cpus)
+    gpu_nodes = 1.0 if place.resources.gpus_per_worker > 0.0 else 0.0
+    threads = min(float(config.teacher_threads), cluster.largest_cpus(gpu_nodes))
     several = place.resources.workers > 1
     options: dict[str, Any] = {"num_cpus": 0 if several else threads}
     if place.resources.gpus_per_worker > 0.0 and not several:
@@ -178,17 +180,18 @@ def _build_part(config_json: str, place: TrialPlace, part: Any) -> list[str]:
     """Build one part; returns the warnings that were logged."""
     warnings: list[str] = []
     with _forward_warnings(warnings.append):
-        shared_task(parse_trial_json(config_json), place.store, _device()).build_part(part)
+        shared_task(parse_trial_json(config_json), place.store, _device(place)).build_part(part)
     return warnings
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
 def _teacher_facts(config_json: str, place: TrialPlace) -> tuple[str, ...]:
-    return shared_task(parse_trial_json(config_json), place.store, _device()).facts
+    return shared_task(parse_trial_json(config_json), place.store, _device(place)).facts
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _device(place: TrialPlace) -> torch.device:
+    """Of a task that builds: what its options have asked Ray for."""
+    return granted_device(place.resources.gpus_per_worker)
 
 
 @contextlib.contextmanager
@@ -227,7 +230,8 @@ def _train_teacher(
         task = make_task(
             config,
             place.store,
-            _device(),
+            # The driver of several workers has left the accelerators to them.
+            torch.device("cpu") if several else _device(place),
             on_progress=report,
             train_elsewhere=(lambda work: train_teacher_nested(config, work, place))
             if several

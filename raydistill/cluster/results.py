@@ -23,7 +23,6 @@ from raydistill.cluster.design.labels import axis_name, point_text, value_text
 from raydistill.cluster.design.pareto import pareto_front
 from raydistill.cluster.design.plan import SweepPlan
 from raydistill.cluster.design.question import Point
-from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.failures import TrialFailure
 from raydistill.console import shell_command
 from raydistill.record import Record
@@ -42,15 +41,13 @@ def sweep_records(folder: Storage) -> tuple[Record, ...]:
     return tuple(record for record in records if record is not None)
 
 
-def print_plan(
-    console: Console, plan: SweepPlan, folder: Storage, resources: TrialResources
-) -> None:
+def print_plan(console: Console, plan: SweepPlan, folder: Storage, workers: int) -> None:
     """What is about to run."""
     base = plan.base
     text = (
         f": {plan.total} trials ({plan.settings['search']}) on {base.describe()}, "
         f"{base.budget.updates} updates of batch {base.budget.batch_size} each, "
-        f"{resources.workers} worker(s) a trial"
+        f"{workers} worker(s) a trial"
     )
     console.print(Text.assemble((plan.question.name, "bold"), text))
     console.print(f"results in {shell_command(folder.uri)}", soft_wrap=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-import yaml
+import torch
 
-from raydistill.cluster.design.resources import ClusterCapacity
+from raydistill.cluster.control_groups import usable_cpus
+from raydistill.cluster.design.resources import ClusterCapacity, NodeGroup
 from raydistill.cluster.ray_environment import (
     check_temporary_folder,
     requested_address,
@@ -17,8 +20,10 @@ from raydistill.cluster.ray_environment import (
 from raydistill.cluster.token import provide_token
 from raydistill.config.errors import ConfigError
 
-BOOTSTRAP = "ray_bootstrap_config.yaml"
-"""In HOME; what `ray up` leaves on the head of a cluster: its resolved configuration."""
+FIRST_WORKER_SECONDS = 900.0
+"""How long a machine may take to boot, install what it runs, and join."""
+
+POLL_SECONDS = 2.0
 
 # Trials are one thread each, a teacher has a few. Threads that spin for long burn several times the
 # CPU on a loaded machine; threads that never spin make a small network slower on two cores than on
@@ -52,18 +57,24 @@ for _name, _value in DRIVER_ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402  (reads the environment when it is imported)
+from ray._private import services  # noqa: E402  (says whether `ray.init` would start or join)
 from ray.exceptions import RayError  # noqa: E402
+
+from raydistill.cluster.capacity import read_capacity  # noqa: E402
 
 # It announces that token authentication is on, and that trials lack Tune's own result files.
 for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
     logging.getLogger(_logger).setLevel(logging.ERROR)
 
 
-def connect(address: str | None) -> ClusterCapacity:
+def connect(
+    address: str | None, on_wait: Callable[[str], None] = lambda text: None
+) -> ClusterCapacity:
     """Join the cluster at an address, the one that this machine is part of, or start Ray here.
 
     Args:
         address: from the command line; None stands for RAY_ADDRESS if that is set.
+        on_wait: told where nothing can run before a first worker has joined.
 
     Raises:
         ConfigError: nothing answers at the address, or Ray cannot start here.
@@ -73,18 +84,13 @@ def connect(address: str | None) -> ClusterCapacity:
     if not requested.starts_here:
         requested.check_answers()
     if ray.is_initialized():
-        return _capacity("")
+        return _with_a_worker("", on_wait)
     if requested.starts_here:
         check_temporary_folder()
         provide_token()
     os.environ.update({k: v for k, v in WORKER_ENVIRONMENT.items() if k not in os.environ})
     try:
-        context = ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": WORKER_ENVIRONMENT} if address else None,
-        )
+        context = _join_or_start(address)
     except (ConnectionError, ValueError, RuntimeError, OSError, RayError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if requested.starts_here:
@@ -93,38 +99,54 @@ def connect(address: str | None) -> ClusterCapacity:
                 "give the --address of a running cluster"
             ) from None
         raise requested.no_answer(reason) from None
-    return _capacity(context.dashboard_url or "")
+    return _with_a_worker(context.dashboard_url or "", on_wait)
 
 
-def _capacity(dashboard: str) -> ClusterCapacity:
-    total = ray.cluster_resources()
-    return ClusterCapacity(
-        max(total.get("CPU", 0.0), _autoscaler_limit("CPU")),
-        max(total.get("GPU", 0.0), _autoscaler_limit("GPU")),
-        dashboard,
+def look(address: str | None) -> ClusterCapacity:
+    """The capacity that a sweep would have, for a plan: Ray is joined, but not started.
+
+    Args:
+        address: from the command line; None stands for RAY_ADDRESS if that is set.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    if ray.is_initialized() or _is_running(address):
+        return connect(address)
+    return ClusterCapacity((NodeGroup(float(usable_cpus()), float(torch.cuda.device_count())),))
+
+
+def _with_a_worker(dashboard: str, on_wait: Callable[[str], None]) -> ClusterCapacity:
+    """The capacity, once there is any: of a list of hosts nothing is known before one has joined.
+
+    Whoever waits in vain is refused by `check_fits`, with what there is.
+    """
+    began = time.monotonic()
+    while (found := read_capacity(dashboard)).cpus < 1.0:
+        if time.monotonic() - began > FIRST_WORKER_SECONDS:
+            break
+        if time.monotonic() - began < POLL_SECONDS:
+            on_wait("waiting for the cluster's first worker: its head has no CPU for trials")
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def _join_or_start(address: str | None) -> Any:
+    """What `ray.init` returns; where it starts Ray, with the CPUs that this process may use."""
+    running = _is_running(address)
+    return ray.init(
+        address=address,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        # A Ray that is started here has the environment of this process.
+        runtime_env={"env_vars": WORKER_ENVIRONMENT} if running else None,
+        num_cpus=None if running else usable_cpus(),
     )
 
 
-def _autoscaler_limit(resource: str) -> float:
-    """How much of a resource the autoscaler may add, where this machine is a cluster's head.
+def _is_running(address: str | None) -> bool:
+    """Whether there is a Ray to join, as `ray.init` would find it: it starts one otherwise.
 
-    A cluster that scales from zero has at first nothing but its head. What its configuration lets
-    it start counts as there, or every trial would be refused.
-
-    Args:
-        resource: `CPU` or `GPU`.
-
-    Returns:
-        The sum over all types of nodes; 0 where there is no such configuration.
+    One that is joined has counted its CPUs, and refuses another number.
     """
-    try:
-        config = yaml.safe_load((Path.home() / BOOTSTRAP).read_text(encoding="utf-8"))
-        kinds = config["available_node_types"].values()
-        return sum(
-            float(kind.get("resources", {}).get(resource, 0.0)) * int(kind.get("max_workers", 0))
-            for kind in kinds
-        )
-    except (
-        OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError
-    ):  # fmt: skip
-        return 0.0
+    return services.canonicalize_bootstrap_address(address) is not None

@@ -9,22 +9,19 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from raydistill.cluster.allotment import allot
 from raydistill.cluster.assets import original_error, prepare_assets
 from raydistill.cluster.commands import resume_command
 from raydistill.cluster.design.plan import SweepPlan, make_plan
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.required_assets import asset_configs
-from raydistill.cluster.design.resources import (
-    ClusterCapacity,
-    TrialResources,
-    check_fits,
-    concurrent_trials,
-)
+from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings, complete_settings
 from raydistill.cluster.design.study import open_study
 from raydistill.cluster.display import TeacherDisplay
 from raydistill.cluster.failures import TrialFailure, failed_trials
 from raydistill.cluster.interrupts import remember_interrupts
+from raydistill.cluster.probing import measure_sizes
 from raydistill.cluster.results import (
     print_failures,
     print_plan,
@@ -33,7 +30,7 @@ from raydistill.cluster.results import (
     sweep_records,
 )
 from raydistill.cluster.retries import queue_failed
-from raydistill.cluster.runtime import connect
+from raydistill.cluster.runtime import connect, look
 from raydistill.cluster.study_file import study_file
 from raydistill.cluster.sweep_folder import (
     STORE,
@@ -135,30 +132,34 @@ def run_sweep(
     needed = asset_configs(plan)
     for data in {config.data_key: config for config in needed}.values():
         check_data(data)  # an absent or damaged data set is refused here
-    resources = TrialResources(settings.workers_per_trial, settings.gpus_per_worker)
-    if plan.base.budget.batch_size % resources.workers:
+    workers = settings.workers_per_trial
+    if plan.base.budget.batch_size % workers:
         raise ConfigError(
-            f"workers_per_trial: {resources.workers} does not divide budget.batch_size "
+            f"workers_per_trial: {workers} does not divide budget.batch_size "
             f"{plan.base.budget.batch_size}; give a divisor"
         )
-    print_plan(console, plan, folder, resources)
+    print_plan(console, plan, folder, workers)
     if settings.dry_run:
+        allot(settings, plan.total, look(settings.address), console)
         return None
     root.check_writable()
-    cluster = connect(settings.address)
-    check_fits(cluster, resources)
+    cluster = connect(settings.address, console.print)
+    allotment = allot(settings, plan.total, cluster, console)
     if cluster.dashboard:
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
-    place = TrialPlace(folder, Store(root.child(STORE)), resources, plan.question.metrics)
-    concurrency = concurrent_trials(cluster, resources, settings.max_concurrent_trials)
+    place = TrialPlace(folder, Store(root.child(STORE)), allotment.trial, plan.question.metrics)
     with only_driver(folder, name, _sayer(console)) as driver:
         check_unchanged(folder, name, saved)
         folder.write(SWEEP_FILE, plan.to_json().encode())
         try:
             if plan.base.needs_assets:
                 _prepare(needed, place, cluster, console, driver)
+            if allotment.to_measure:
+                console.print("measuring what trials take of a GPU")
+                allotment = allotment.measured(measure_sizes(plan, place), console)
+                place = replace(place, resources=allotment.trial)
             start = _Start(saved is None, settings.retry_failed)
-            result = _run(plan, place, concurrency, console, driver, start)
+            result = _run(plan, place, allotment.concurrency, console, driver, start)
         except KeyboardInterrupt:
             result = None  # all work so far is in checkpoints, which resuming goes on from
     if result is None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray.train
-import torch
 from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
 from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.design.study import searched_names
+from raydistill.cluster.devices import granted_device
 from raydistill.cluster.reports import DueReports, ReportClock
 from raydistill.record import Record
 from raydistill.store.assets import Store
@@ -26,7 +26,7 @@ from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial_json, train_teacher
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress, Workers
-from raydistill.trials.book import TrialRun
+from raydistill.trials.book import KEPT_TASKS, TrialRun
 from raydistill.trials.run import fail_trial, read_record, run_trial
 
 MAX_FAILURES = 3
@@ -53,14 +53,21 @@ class TrialPlace:
 def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
     """Run a trial in this process and report to Tune."""
     folder = place.sweep.child(name)
-    device = torch.device("cuda" if place.resources.gpus_per_worker > 0.0 else "cpu")
+    device = granted_device(place.resources.gpus_per_worker)
     reports = ReportClock()
 
     def on_progress(progress: Progress) -> None:
         if reports.is_due(progress.evaluation is not None):
             tune.report(progress_metrics(progress, place.metrics))
 
-    run = TrialRun(name, folder, place.store, device=device, on_progress=on_progress)
+    run = TrialRun(
+        name,
+        folder,
+        place.store,
+        device=device,
+        on_progress=on_progress,
+        kept_tasks=1 if place.resources.shares_gpu else KEPT_TASKS,
+    )
     try:
         record = run_trial(config, run)
     except Exception as error:  # noqa: BLE001  (a trial that fails must not end the sweep)

@@ -26,6 +26,9 @@ from raydistill.training.job import Progress, Workers
 from raydistill.trials.card import CARD, model_card
 from raydistill.trials.weights import WEIGHTS, save_weights
 
+KEPT_TASKS = 4
+"""Tasks that a process keeps: of a sweep over few teachers each is built once a process."""
+
 CONFIG = "config.json"
 """The resolved configuration; running from it gives the same trial again."""
 EVENTS = "events"
@@ -45,6 +48,7 @@ class TrialRun:
         workers: this process among those that share the trial.
         device: where it computes.
         on_progress: called on every worker at the same updates.
+        kept_tasks: how many tasks its process keeps for trials to come; see `shared_task`.
     """
 
     name: str
@@ -53,6 +57,7 @@ class TrialRun:
     workers: Workers = field(default_factory=Workers)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_progress: Callable[[Progress], None] = lambda progress: None
+    kept_tasks: int = KEPT_TASKS
 
 
 def device_name(device: torch.device) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import traceback
@@ -21,18 +22,19 @@ from raydistill.record import (
 )
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.students.base import Student
 from raydistill.tasks.base import Task
 from raydistill.tasks.registry import make_task
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Job, Progress, TrainingDivergedError
 from raydistill.training.loop import train
-from raydistill.trials.book import TrialRun, TrialWriter, blank_record, device_name
+from raydistill.trials.book import KEPT_TASKS, TrialRun, TrialWriter, blank_record, device_name
 
 DIVERGED = "diverged: "
 """Begins the cause of a trial whose training diverged: it would do so again."""
 
-KEPT_TASKS = 4
-"""Tasks that a process keeps: of a sweep over few teachers each is built once a process."""
+KEPT_SHARE = 0.4
+"""Of a GPU's memory, for the tasks that a process keeps there: trials need the rest."""
 
 
 def run_trial(config: TrialConfig, run: TrialRun) -> Record:
@@ -49,14 +51,13 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     """
     entered = time.time()
     torch.set_num_threads(1)
-    task = shared_task(config, run.store, run.device)
+    task = shared_task(config, run.store, run.device, run.kept_tasks)
     before = read_record(run.folder)
     if before is not None and not _same(before, config, task.teacher_key):
         before = None
     if before is not None and before.status != "running":
         return before
     student = task.build_student(config)
-    objective = objective_class(config.objective)(config.objective)
     first = run.workers.rank == 0
     book = TrialWriter(config, run, task, before) if first else None
 
@@ -67,16 +68,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
                 book.pictures(task.pictures(student, config), progress.updates)
         run.on_progress(progress)
 
-    job = Job(
-        DistillationLoss(objective, task.teacher, student, len(config.seeds), config.extra_loss()),
-        task.draw(config),
-        lambda updates: task.evaluate(student, config, "validation"),
-        config.optimiser,
-        config.budget,
-        config.seed,
-        "student",
-        identity=config.to_json() + task.teacher_key,
-    )
+    job = student_job(config, task, student)
     began = time.time()
     try:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
@@ -104,6 +96,21 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     book.sounds(task.sounds(student, config), config.budget.updates)
     pictures = task.pictures(student, config)
     return book.finish((*outcome.history, result), spent, pictures, student)
+
+
+def student_job(config: TrialConfig, task: Task, student: Student) -> Job:
+    """The training of a trial's student."""
+    objective = objective_class(config.objective)(config.objective)
+    return Job(
+        DistillationLoss(objective, task.teacher, student, len(config.seeds), config.extra_loss()),
+        task.draw(config),
+        lambda updates: task.evaluate(student, config, "validation"),
+        config.optimiser,
+        config.budget,
+        config.seed,
+        "student",
+        identity=config.to_json() + task.teacher_key,
+    )
 
 
 def read_record(folder: Storage) -> Record | None:
@@ -140,18 +147,44 @@ def shared_part(config: TrialConfig) -> str:
     return config.model_dump_json(include=set(config.shared_fields))
 
 
-def shared_task(config: TrialConfig, store: Store, device: torch.device) -> Task:
-    """The task of a configuration, kept by this process for the next trial that shares it."""
+def shared_task(
+    config: TrialConfig, store: Store, device: torch.device, kept: int = KEPT_TASKS
+) -> Task:
+    """The task of a configuration, kept by this process for the next trial that shares it.
+
+    Args:
+        config: of the trial.
+        store: where assets are.
+        device: where the task lives.
+        kept: how many tasks the process keeps at most, this one included. On a GPU it keeps fewer
+            if those that it has take more than `KEPT_SHARE` of its memory.
+    """
     key = (shared_part(config), store.storage.uri, str(device))
     if key not in _tasks:
-        while len(_tasks) >= KEPT_TASKS:
+        while _tasks and (len(_tasks) >= kept or _crowded(device)):
             del _tasks[next(iter(_tasks))]
+            _release(device)
         _tasks[key] = make_task(config, store, device)
     return _tasks[key]
 
 
 _tasks: dict[tuple[str, str, str], Task] = {}
 """Teacher, data and pairs stay on the device between the trials of one process."""
+
+
+def _crowded(device: torch.device) -> bool:
+    """Whether what this process keeps on a GPU leaves too little of it for another task."""
+    if device.type != "cuda":
+        return False
+    total = torch.cuda.get_device_properties(device).total_memory
+    return torch.cuda.memory_allocated(device) > KEPT_SHARE * total
+
+
+def _release(device: torch.device) -> None:
+    """Give back what a dropped task had on a GPU: torch would keep it for this process alone."""
+    gc.collect()  # tasks and their evaluations refer to each other
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _same(record: Record, config: TrialConfig, teacher: str) -> bool:

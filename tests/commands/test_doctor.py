@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raydistill.cluster import control_groups
 from raydistill.commands.checks import (
     compilers,
-    control_groups,
     data_sets,
     folders,
     isolated,
@@ -230,6 +230,20 @@ def test_limits_of_control_groups_of_both_versions(
         (folder / name).write_text(text)
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text(str(2**63 - 4096))
     assert (control_groups.processor_quota(), control_groups.memory_limit()) == (0.5, 2000)
+    assert control_groups.usable_cpus() == 1
+
+
+def test_cpus_that_may_be_used_are_those_of_the_affinity_and_the_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_groups, "OWN", tmp_path / "none")
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert control_groups.usable_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert control_groups.usable_cpus() == len(allowed)
 
 
 def test_folders_are_tried_and_none_is_made(tmp_path: Path) -> None:

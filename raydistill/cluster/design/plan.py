@@ -120,7 +120,7 @@ def make_plan(question: Question, settings: dict[str, Any]) -> SweepPlan:
         trials = _search_trials(question, settings, replicated)
     plan = SweepPlan(question, trials.settings, base, trials.total, trials.queued, extra_axes)
     axes = extra_axes if question.points else {**question.axes, **extra_axes}
-    for point in (*trials.queued, *_ends_of_axes(axes)):
+    for point in (*trials.queued, *ends_of_axes(axes)):
         plan.trial(point)
     return plan
 
@@ -195,7 +195,7 @@ def _product(axes: Axes) -> tuple[Point, ...]:
     return tuple(dict(zip(names, cell, strict=True)) for cell in order)
 
 
-def _ends_of_axes(axes: Axes) -> list[Point]:
+def ends_of_axes(axes: Axes) -> list[Point]:
     """The points at the first and at the last value of every axis.
 
     A range is valid where both its ends are, so that two points check a search's whole space.

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import tyro
 
 from raydistill.cluster.design.files import SWEEP_FILE as SWEEP_FILE
+from raydistill.cluster.design.gpus import check_gpus
 from raydistill.config.errors import ConfigError
 from raydistill.config.json_text import read_json
 from raydistill.tasks.presets import Preset
@@ -36,7 +37,8 @@ class SweepSettings:
         seed: of the sampler and of the trials (default 0).
         address: of a running Ray cluster; by default the one this machine is part of, or none.
         workers_per_trial: processes that share each trial (DDP); 1 runs trials in reused actors.
-        gpus_per_worker: accelerators of each.
+        gpus_per_worker: accelerators of each: a number, a fraction to share one, or auto: one where
+            the cluster has any, less where several trials fit on one; measured, and printed.
         max_concurrent_trials: by default as many as fit.
         search: optuna (adaptive; the default) or grid (balanced design, for evidence).
         dry_run: print the plan and stop before any work.
@@ -56,7 +58,7 @@ class SweepSettings:
     seed: int | None = None
     address: str | None = None
     workers_per_trial: int = 1
-    gpus_per_worker: float = 0.0
+    gpus_per_worker: float | Literal["auto"] = "auto"
     max_concurrent_trials: int | None = None
     search: Literal["optuna", "grid"] | None = None
     dry_run: bool = False
@@ -78,7 +80,6 @@ MINIMA: Mapping[str, int] = {
     "seeds": 1,
     "seed": 0,
     "workers_per_trial": 1,
-    "gpus_per_worker": 0,
     "max_concurrent_trials": 1,
 }
 """The least value that each number may have."""
@@ -104,6 +105,7 @@ def complete_settings(
     for name, least in MINIMA.items():
         if given[name] is not None and given[name] < least:
             raise ConfigError(f"{name}: {given[name]} is not allowed; give at least {least}")
+    check_gpus(settings.gpus_per_worker, settings.workers_per_trial)
     kept = {k: v for k, v in given.items() if k not in PLACE_FIELDS}
     kept = json.loads(json.dumps(kept))  # tuples become lists, as they come back from sweep.json
     if saved is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from raydistill.commands.checks import control_groups
+from raydistill.cluster import control_groups
 from raydistill.commands.checks.findings import GIB, Problem, Section, gib
 from raydistill.commands.checks.folders import existing_parent, local_folder
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from raydistill.commands.checks.control_groups import processor_quota
+from raydistill.cluster.control_groups import processor_quota, usable_cpus
 from raydistill.commands.checks.findings import Problem, Section, gib
 from raydistill.commands.checks.isolated import Probe, ProbeError
 
@@ -48,18 +48,10 @@ def check_processors(probe: Probe) -> Section:
     facts = {
         "cores": f"{cores}, of which this process may use {usable}",
         "control group": "no limit" if quota is None else f"{quota:g} cores' worth of time",
+        "CPUs for trials": f"{usable_cpus()}, where a sweep starts Ray on this machine",
     }
     facts |= {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
     problems = []
-    limit = min(usable, quota if quota is not None else usable)
-    if limit < cores:
-        count = max(1, int(limit))
-        problems.append(
-            Problem(
-                f"cores: {limit:g} of {cores} may be used, and Ray may start a trial on each",
-                f"give sweeps --max-concurrent-trials {count}",
-            )
-        )
     try:
         found = probe.result()
     except ProbeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def processor_quota() -> float | None:
         if len(words) == 2 and all(word.isdigit() for word in words) and int(words[1]):
             quotas.append(int(words[0]) / int(words[1]))
     return min(quotas, default=None)
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may keep busy by its affinity (`taskset`) and quota; at least one.
+
+    Ray itself counts those of the machine, but for some of a container's limits.
+    """
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        cores = len(os.sched_getaffinity(0))
+    quota = processor_quota()
+    return max(1, cores if quota is None else min(cores, int(quota)))
 
 
 def memory_limit() -> int | None:
