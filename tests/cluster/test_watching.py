@@ -171,6 +171,22 @@ def test_of_a_bucket_only_what_may_change_is_read_again(bucket: Storage, faults:
     assert reader.read().counts["finished"] == 2
 
 
+def test_who_runs_a_sweep_in_a_bucket_is_shown(bucket: Storage) -> None:
+    sweep = bucket.child("noise")
+    write(sweep, RUNNING)
+    reader = SweepReader(sweep)
+    assert reader.read().driver == ""
+    holder = {"owner": "x", "host": "head", "process": 7, "lock": "", "beat": 0, "seconds": 0.05}
+    sweep.write("driver.lease", json.dumps(holder).encode())
+    assert reader.read().driver == "process 7 on head"
+    time.sleep(0.1)
+    assert reader.read().driver == "nobody; process 7 on head has shown no sign of life"
+    sweep.write("driver.lease", json.dumps(holder | {"beat": 1}).encode())
+    assert reader.read().driver == "process 7 on head"
+    sweep.write("driver.lease", json.dumps(holder | {"owner": ""}).encode())
+    assert "run by nobody\nthe command that started it continues it" in text(sweep)
+
+
 def test_a_curve_in_a_line() -> None:
     assert sparkline([]) == ""
     assert sparkline([(1, 5.0)]) == "▁"

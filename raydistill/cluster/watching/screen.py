@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.cluster.watching.progress import Point, shown_curve
-from raydistill.cluster.watching.view import SweepView, curve, planned_updates
+from raydistill.cluster.watching.view import NO_DRIVER, SweepView, curve, planned_updates
 from raydistill.record import Record
 
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -40,6 +40,10 @@ def render(view: SweepView, console: Console, price: float | None) -> Renderable
     if console.is_terminal:
         ended = view.counts["finished"] + view.counts["failed"]
         parts.append(ProgressBar(total=max(1, view.total), completed=ended, width=60))
+    if view.driver and not view.ended:
+        parts.append(f"run by {view.driver}")
+    if view.driver.startswith(NO_DRIVER) and not view.ended:
+        parts.append("the command that started it continues it, with --resume auto")
     if view.teachers:
         parts.append(_teachers(view, levels))
     running = view.of("running")

@@ -20,6 +20,7 @@ from raydistill.cluster.watching.progress import (
 )
 from raydistill.config.errors import ConfigError
 from raydistill.record import FILE_NAME, Record, RecordError, parse_record
+from raydistill.store.lease import LEASE, read_holder
 from raydistill.store.storage import Storage
 
 READERS = 16
@@ -38,7 +39,7 @@ class SweepView:
         records: of the trials that have begun, in order of their numbers.
         teachers: that were trained for it.
         damaged: trials whose record cannot be read.
-        read_at: Unix time.
+        driver: who runs it, or that nobody does; empty where its folder does not say.
     """
 
     name: str
@@ -48,7 +49,7 @@ class SweepView:
     records: tuple[Record, ...]
     teachers: tuple[TeacherProgress, ...]
     damaged: tuple[str, ...]
-    read_at: float
+    driver: str
 
     def of(self, status: str) -> list[Record]:
         """The records of a status."""
@@ -133,6 +134,7 @@ class SweepReader:
         self.folder = folder
         self._finished: dict[str, Record] = {}
         self._plan: dict[str, Any] = {}
+        self._lease_tag, self._lease_seen = "", 0.0
 
     def read(self) -> SweepView:
         """The sweep as it is now.
@@ -160,7 +162,7 @@ class SweepReader:
             tuple(record for record in found.values() if isinstance(record, Record)),
             self._read_teachers() if FOLDER in names else (),
             tuple(name for name, record in found.items() if record == DAMAGED),
-            time.time(),
+            self._read_driver() if LEASE in names else "",
         )
 
     def _read_plan(self) -> dict[str, Any]:
@@ -185,6 +187,19 @@ class SweepReader:
         except (RecordError, UnicodeDecodeError):
             return DAMAGED
 
+    def _read_driver(self) -> str:
+        """Who holds the lease of a sweep in a bucket, seen to change or not by this clock alone."""
+        found = self.folder.read_tagged(LEASE)
+        holder = read_holder(found)
+        if not holder.owner:
+            return NO_DRIVER
+        now = time.monotonic()
+        if found.tag != self._lease_tag:
+            self._lease_tag, self._lease_seen = found.tag, now
+        if now - self._lease_seen > holder.seconds:
+            return f"{NO_DRIVER}; {holder.describe()} has shown no sign of life"
+        return holder.describe()
+
     def _read_teachers(self) -> tuple[TeacherProgress, ...]:
         found = []
         folder = self.folder.child(FOLDER)
@@ -198,6 +213,8 @@ class SweepReader:
                 found.append(progress)
         return tuple(found)
 
+
+NO_DRIVER = "nobody"
 
 BEGINNING, DAMAGED = "beginning", "damaged"
 """What stands for a record that is not there yet, or cannot be read."""
