@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,16 @@ def test_the_shipped_job_satisfies_the_published_definition(tmp_path: Path) -> N
         assert old in text
         found = objections(text.replace(old, new, 1))
         assert any(new.split(":")[0] in line for line in found)
+
+
+def test_one_version_of_ray_and_of_uv_stands_in_all_files() -> None:
+    files = [ROOT / "cluster.yaml", *sorted((ROOT / "cluster").iterdir())]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    (pinned,) = re.findall(r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert set(re.findall(r"ray\[[\w,]+\]==([\w.]+)|rayVersion: \"(.*)\"", text)) == {
+        (pinned, ""), ("", pinned),
+    }  # fmt: skip
+    assert len(set(re.findall(r"uv(?:==|/)(\d[\w.]+)", text))) == 1
+    installs = re.findall(r"pip install (?!--no-cache-dir uv==)(.*)", text)
+    assert len(installs) == 4  # two of cluster.yaml, one of the hosts, one of the image
+    assert all("--constraint" in line and "constraints.txt" in line for line in installs)

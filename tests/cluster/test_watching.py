@@ -187,6 +187,17 @@ def test_who_runs_a_sweep_in_a_bucket_is_shown(bucket: Storage) -> None:
     assert "run by nobody\nthe command that started it continues it" in text(sweep)
 
 
+def test_watching_starts_at_once() -> None:
+    modules = ("find", "mirror", "screen", "view")
+    imports = ", ".join(f"raydistill.cluster.watching.{module}" for module in modules)
+    heavy = "{'torch', 'ray', 'optuna', 'pandas'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {imports}; print({heavy})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "set()\n"
+
+
 def test_a_curve_in_a_line() -> None:
     assert sparkline([]) == ""
     assert sparkline([(1, 5.0)]) == "▁"
