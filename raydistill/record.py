@@ -115,7 +115,7 @@ class Record:
         status: running until the test split has been touched; failed with a cause.
         cause: why it failed; empty otherwise.
         config: the resolved trial configuration; running from it gives the same metrics.
-        teacher: content hash of the teacher.
+        teacher: the beginning of the hash of the teacher's weights.
         spent: its cost.
         history: evaluations in order; the last one of split `test` is the result.
         reference: the same metrics of the teacher's own samples and of real data (floors).

@@ -60,7 +60,7 @@ class Regime:
 
     Attributes:
         words: data, teacher, student and budget.
-        teacher: its content hash.
+        teacher: what it is named by, the beginning of the hash of its weights.
         cells: its arms with finished trials, by the arm's key.
         floors: sound -> metric -> a value a test sentence, (sentences,); empty without arrays.
         reference: the records' own floors, and what is known of the teacher.

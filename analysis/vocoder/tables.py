@@ -102,7 +102,7 @@ class Teacher:
     """A teacher's likelihood and codes, with a warning if it is a poor model.
 
     Attributes:
-        key: its content hash.
+        key: what it is named by, the beginning of the hash of its weights.
         words: its regime.
         reference: `nll`, `codes` and the floors of its records.
         warning: why students of it say little; empty if nothing is wrong.

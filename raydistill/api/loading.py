@@ -18,7 +18,7 @@ from raydistill.api.locate import (
 )
 from raydistill.api.student import LoadedStudent
 from raydistill.api.teacher import LoadedTeacher
-from raydistill.store.assets import Asset, Store
+from raydistill.store.assets import SHORT, Asset, Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
 from raydistill.tasks.assets import TeacherAsset
@@ -58,7 +58,7 @@ def load_student(
     target = open_device(device)
     found = open_trial(trial)
     saved = load_weights(found.folder, found.config)
-    where = f"{found.folder.uri}/{WEIGHTS}"
+    where = found.folder.child(WEIGHTS).uri
     module, weights = saved.space.build_student(found.config), saved.weights
     put_weights(module, weights, where)
     if replica is not None:
@@ -74,8 +74,9 @@ def load_teacher(
 
     Args:
         storage: the storage path of the sweep; a local folder or a URI.
-        key_or_trial: the teacher's content hash, the beginning of one, or a trial that used it: the
-            path of its folder, or its name inside the storage path, such as SWEEP/trial_00003.
+        key_or_trial: the hash of the teacher's weights or of its recipe (which names its folder in
+            the store), the beginning of one, or a trial that used it: the path of its folder, or
+            its name inside the storage path, such as SWEEP/trial_00003.
         device: where it computes.
 
     Raises:
@@ -94,7 +95,7 @@ def load_teacher(
     target, root = open_device(device), Storage.open(storage)
     name = str(key_or_trial)
     store = store_in(root)
-    folder = None if name in store.keys(TEACHERS) else find_trial(root, name)
+    folder = None if name in store.contents(TEACHERS) else find_trial(root, name)
     if folder is None:
         if not root.exists():
             raise LoadError(f"storage: no folder {root.uri!r}; give the storage path of a sweep")
@@ -140,7 +141,7 @@ def from_asset(
     put_weights(module, asset.tensors, where)
     return LoadedTeacher(
         module.to(device).eval().requires_grad_(False),
-        asset.key,
+        asset.content[:SHORT],
         space,
         prior_of(model.normal_prior),
         asset.info,
@@ -155,7 +156,7 @@ def from_trained(
     described = trained.info.get("space")
     return LoadedTeacher(
         trained.teacher.to(device),
-        trained.key,
+        trained.identity,
         space_of(config) if described is None else parse_space(described),
         prior_of(trained.normal_prior),
         trained.info,

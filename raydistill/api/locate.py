@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import posixpath
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ import torch
 from raydistill.config.errors import ConfigError
 from raydistill.console import shell_command
 from raydistill.record import FILE_NAME, Record, RecordError, parse_record
-from raydistill.store.assets import Asset, DamagedAssetError, Store
+from raydistill.store.assets import SHORT, Asset, DamagedAssetError, Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial
 from raydistill.tasks.trial_config import TrialConfig
@@ -61,8 +60,8 @@ def open_trial(location: Location) -> Trial:
         record = parse_record(folder.read(FILE_NAME).decode())
     except (RecordError, UnicodeDecodeError) as error:
         raise LoadError(
-            f"trial: {folder.uri}/{FILE_NAME} is damaged ({error}); run the trial again from its "
-            f"{CONFIG}"
+            f"trial: {folder.child(FILE_NAME).uri} is damaged ({error}); run the trial again from "
+            f"its {CONFIG}"
         ) from error
     if record.status != "finished":
         raise LoadError(f"trial: {folder.uri!r} {_why_unfinished(folder, record)}")
@@ -78,29 +77,33 @@ def find_trial(storage: Storage, name: str) -> Storage | None:
 
 
 def find_teacher(store: Store, name: str) -> Asset:
-    """The stored teacher whose key is `name`, or begins with it.
+    """The stored teacher whose key, or the hash of whose weights, is `name` or begins with it.
 
     Raises:
         LoadError: there is none, there are several, or its files are damaged.
     """
-    keys = store.keys(TEACHERS)
-    fitting = [key for key in keys if key.startswith(name)] if name else []
+    weights = store.contents(TEACHERS)
+    fitting = [k for k in weights if name and (k.startswith(name) or weights[k].startswith(name))]
     where = store.storage.child(TEACHERS).uri
     if len(fitting) > 1:
-        raise LoadError(f"teacher: {name!r} begins several keys: {_listed(fitting)}; give more")
+        raise LoadError(
+            f"teacher: {name!r} begins the names of several: {_listed(fitting)}; give more"
+        )
     if not fitting:
-        near = difflib.get_close_matches(name, keys, SHOWN, cutoff=0.5) or keys
+        names = [*weights, *(digest[:SHORT] for digest in weights.values())]
+        near = difflib.get_close_matches(name, names, SHOWN, cutoff=0.5) or list(weights)
         known = f"there are {_listed(near)}" if near else "it holds no teacher yet"
         raise LoadError(
-            f"teacher: {name!r} is no key in {where}, and no trial; {known}. Give a key, its "
-            "beginning, or a trial's folder such as SWEEP/trial_00003"
+            f"teacher: {name!r} names none in {where}, and no trial; {known}. Give a key or the "
+            "hash of weights, the beginning of one, or a trial's folder such as SWEEP/trial_00003. "
+            "A teacher that was deleted and trained again may have other weights"
         )
     try:
         asset = store.read(TEACHERS, fitting[0])
     except DamagedAssetError as error:
         raise LoadError(
-            f"teacher: {where}/{fitting[0]} is damaged ({error}); raydistill.train_teacher(config) "
-            "trains it again"
+            f"teacher: {fitting[0]} in {where} is damaged ({error}); "
+            "raydistill.train_teacher(config) trains it again"
         ) from error
     assert asset is not None
     return asset
@@ -113,11 +116,10 @@ def store_in(storage: Storage) -> Store:
 
 def store_beside(trial: Storage) -> Store | None:
     """The store that a trial was run with, if it is still there: one or two folders above it."""
-    parent = posixpath.dirname(trial.uri)
-    for folder in (parent, posixpath.dirname(parent)):
-        storage = Storage(folder)
-        if folder and storage.exists(STORE):
-            return store_in(storage)
+    above = trial.parent
+    for folder in (above, above and above.parent):
+        if folder is not None and folder.exists(STORE):
+            return store_in(folder)
     return None
 
 
@@ -155,7 +157,7 @@ def _why_unfinished(folder: Storage, record: Record) -> str:
         total = parse_trial(record.config).budget.updates
     except ConfigError as error:
         return f"has not finished, and this version does not know its configuration: {error}"
-    command = shell_command("raydistill", "run", f"{folder.uri}/{CONFIG}")
+    command = shell_command("raydistill", "run", folder.child(CONFIG).uri)
     return (
         f"has not finished: {done} of {total} updates were evaluated; it holds "
         f"{_listed(folder.names())}. Resume its sweep, or run it alone: {command}"
@@ -164,11 +166,11 @@ def _why_unfinished(folder: Storage, record: Record) -> str:
 
 def _neighbours(folder: Storage) -> str:
     """What there is beside a folder that is not there."""
-    parent = Storage(posixpath.dirname(folder.uri))
-    names = parent.names() if parent.uri else []
-    if not names:
+    parent = folder.parent
+    names = parent.names() if parent is not None else []
+    if parent is None or not names:
         return "; give a trial's folder such as results/SWEEP/trial_00003"
-    near = difflib.get_close_matches(posixpath.basename(folder.uri), names, SHOWN) or names
+    near = difflib.get_close_matches(folder.name, names, SHOWN) or names
     return f"; {parent.uri} holds {_listed(near)}"
 
 

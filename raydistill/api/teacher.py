@@ -54,7 +54,7 @@ class LoadedTeacher:
 
     Attributes:
         module: the teacher, on its device.
-        key: its content hash.
+        key: what it is named by, the beginning of the hash of its weights.
         space: the scale of the data, and what its numbers mean.
         prior: the distribution of z at scale 1.
         info: what was measured when it was trained: held-out likelihood with baselines, codes.

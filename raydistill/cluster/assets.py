@@ -36,7 +36,7 @@ class PreparedAssets:
     """What is known once the assets of a trial configuration are in the store.
 
     Attributes:
-        teacher: content hash of the teacher.
+        teacher: the beginning of the hash of the teacher's weights.
         teacher_found: whether it was in the store already.
         facts: lines about it; see `Task.facts`.
     """

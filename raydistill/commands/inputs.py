@@ -154,7 +154,7 @@ class CodesFile:
     Attributes:
         z: (n, *event_shape), or of sounds one (N,) each.
         features: of sounds, what they are conditioned on, (F, C) each.
-        teacher: content hash of the teacher; empty if the file does not say it.
+        teacher: the beginning of the hash of its teacher's weights; empty if the file does not say.
     """
 
     z: torch.Tensor | list[torch.Tensor]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ HOW_TO_NAME = (
 
 IN_STORE = re.compile(r"(?P<storage>.*)/store/teachers/(?P<key>[^/]+)/?")
 AFTER_COLON = re.compile(r"(?P<storage>.+):(?P<key>[0-9a-f]+)")
-"""A storage path, a colon, and a content hash or the beginning of one."""
+"""A storage path, a colon, and the hash of a recipe or of weights, or the beginning of one."""
 
 
 def load_model(
@@ -66,13 +65,13 @@ def load_teacher(name: str, *, device: str) -> LoadedTeacher:
         return raydistill.load_teacher(key[0], key[1], device=device)
     folder = Storage.open(name)
     store = store_beside(folder)
-    if store is None:
-        parent = posixpath.dirname(folder.uri)
+    if store is None or store.storage.parent is None:
+        above = folder.parent or folder
         raise ConfigError(
-            f"model: {name!r} has no store of teachers beside it (looked in {parent} and above); "
-            f"give {HOW_TO_NAME}"
+            f"model: {name!r} has no store of teachers beside it (looked in {above.uri} and "
+            f"above); give {HOW_TO_NAME}"
         )
-    return raydistill.load_teacher(posixpath.dirname(store.storage.uri), folder.uri, device=device)
+    return raydistill.load_teacher(store.storage.parent.uri, folder.uri, device=device)
 
 
 def teacher_key(name: str) -> tuple[str, str] | None:
@@ -83,15 +82,19 @@ def teacher_key(name: str) -> tuple[str, str] | None:
         ('results', '0123abcd')
         >>> teacher_key("s3://bucket/results/store/teachers/0123abcd")
         ('s3://bucket/results', '0123abcd')
+        >>> teacher_key("s3://bucket/results:0123abcd?endpoint_override=localhost:9000")
+        ('s3://bucket/results?endpoint_override=localhost:9000', '0123abcd')
         >>> teacher_key("results/my sweep/trial_00003") is None
         True
     """
     if os.path.isdir(name) and os.path.isfile(os.path.join(name, "record.json")):
         return None  # a trial's folder, whatever its path looks like
-    found = IN_STORE.fullmatch(name) or AFTER_COLON.fullmatch(name)
+    # A URI's options stand last, and belong to the storage path.
+    place, mark, options = name.partition("?") if "://" in name else (name, "", "")
+    found = IN_STORE.fullmatch(place) or AFTER_COLON.fullmatch(place)
     if found is None or (found["storage"] + ":").endswith("://"):
         return None
-    return found["storage"] or ".", found["key"]
+    return (found["storage"] or ".") + mark + options, found["key"]
 
 
 @contextmanager

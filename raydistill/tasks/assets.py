@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from raydistill.store.assets import SHORT
 from raydistill.teachers.base import Teacher
 
 
@@ -18,7 +19,9 @@ class TeacherAsset:
     """A trained, frozen teacher.
 
     Attributes:
-        key: its content hash.
+        key: the hash of its recipe, which names it in the store.
+        weights: the hash of its weights. Of one recipe there may be several over time, since
+            devices round otherwise; what is made by a teacher is of these weights.
         info: held-out likelihood with baselines, codes against the prior, training history.
         found: whether the store had it.
         threads: with which it was trained and computes what the store keeps.
@@ -26,11 +29,25 @@ class TeacherAsset:
     """
 
     key: str
+    weights: str
     teacher: Teacher
     info: dict[str, Any]
     found: bool
     threads: int
     normal_prior: bool
+
+    @property
+    def identity(self) -> str:
+        """The beginning of the hash of its weights: what records and people name it by."""
+        return self.weights[:SHORT]
+
+    @property
+    def source(self) -> dict[str, str]:
+        """The part of a recipe that says which teacher an asset is made by.
+
+        Both hashes count: the recipe's says how the weights are computed with.
+        """
+        return {"recipe": self.key, "weights": self.weights}
 
 
 @contextlib.contextmanager
@@ -55,7 +72,7 @@ def require_finite(x: Tensor, key: str) -> None:
 
     Args:
         x: samples, (N, ...); or their log p_T, which overflows before they do.
-        key: the teacher's content hash.
+        key: what the teacher is named by.
 
     Raises:
         SamplesDivergedError: some are not finite.

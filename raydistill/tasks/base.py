@@ -82,7 +82,7 @@ class Task(Protocol):
 
     @property
     def teacher_key(self) -> str:
-        """The teacher's content hash."""
+        """What the teacher is named by: the beginning of the hash of its weights."""
         ...
 
     @property

@@ -58,9 +58,10 @@ def load_checkpoint(
         How far the job had come. If there is no checkpoint, or it is damaged or of another job,
         nothing is changed, and that is no update.
     """
-    if not folder.exists(CHECKPOINT):
+    try:
+        content = folder.read(CHECKPOINT)
+    except FileNotFoundError:
         return TrainingState()
-    content = folder.read(CHECKPOINT)
     try:
         metadata = metadata_of(content)
         if metadata["job"] != identity_of(job):

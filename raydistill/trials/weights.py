@@ -72,7 +72,7 @@ def save_weights(
         student: after its last update.
         config: the trial.
         space: the task's.
-        teacher: content hash of the teacher.
+        teacher: the beginning of the hash of the teacher's weights.
     """
     weights = {
         name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()
@@ -137,7 +137,7 @@ def put_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> Non
 
 
 def _from_weights(folder: Storage, config: TrialConfig) -> SavedStudent:
-    where = f"{folder.uri}/{WEIGHTS}"
+    where = folder.child(WEIGHTS).uri
     weights, entries = _read(folder, WEIGHTS)
     metadata = _parsed(entries.get(ENTRY, ""), where)
     if metadata.get("format") != FORMAT:
@@ -162,7 +162,7 @@ def _from_weights(folder: Storage, config: TrialConfig) -> SavedStudent:
 
 
 def _from_checkpoint(folder: Storage, config: TrialConfig) -> SavedStudent:
-    where = f"{folder.uri}/{CHECKPOINT}"
+    where = folder.child(CHECKPOINT).uri
     tensors, metadata = _read(folder, CHECKPOINT)
     if metadata.get("sha256") != digest_of(tensors):
         raise LoadError(_damaged(where, "its checksum does not match"))
@@ -188,7 +188,7 @@ def _read(folder: Storage, name: str) -> tuple[dict[str, Tensor], dict[str, str]
     try:
         return safetensors.torch.load(content), dict(metadata_of(content))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise LoadError(_damaged(f"{folder.uri}/{name}", str(error))) from error
+        raise LoadError(_damaged(folder.child(name).uri, str(error))) from error
 
 
 def _parsed(text: str, where: str) -> dict[str, str]:

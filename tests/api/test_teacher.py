@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ import raydistill as rd
 from raydistill.data.logit import dequantise, from_logit, to_logit
 from raydistill.metrics.likelihood import held_out_bits
 from raydistill.seeding import generator
-from raydistill.store.assets import INFO, Store, _checksum
+from raydistill.store.assets import INDEX, Store, _checksum
+from raydistill.store.storage import Storage
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.image.task import ImageTask
 
@@ -32,11 +34,47 @@ def tensor(values: object) -> Tensor:
     return values
 
 
-def test_a_teacher_is_found_by_key_prefix_and_trial(images: rd.Distilled, storage: Path) -> None:
+def store_of(storage: Path) -> Store:
+    return Store(Storage.open(storage / "store"))
+
+
+def key_of(teacher: str, storage: Path) -> str:
+    """The key, which names its folder, of the teacher whose weights have a hash."""
+    weights = store_of(storage).contents("teachers")
+    (key,) = [key for key, digest in weights.items() if digest.startswith(teacher)]
+    return key
+
+
+def copy_teacher(key: str, storage: Path, root: Path, name: str = "") -> Path:
+    """Copy a teacher into another storage path; returns the file of its entry."""
+    source, target = storage / "store", root / "store"
+    shutil.copytree(source / "blobs", target / "blobs", dirs_exist_ok=True)
+    folder = target / "teachers" / (name or key)
+    shutil.copytree(source / "teachers" / key, folder)
+    return folder / INDEX
+
+
+def write_entry(file: Path, entry: dict[str, Any]) -> None:
+    """Write an entry with the checksum that belongs to it."""
+    said = {name: value for name, value in entry.items() if name != "sha256"}
+    file.write_text(json.dumps(said | {"sha256": _checksum(said)}))
+
+
+def test_a_teacher_is_found_by_weights_key_prefix_and_trial(
+    images: rd.Distilled, storage: Path
+) -> None:
     key = images.record.teacher
     by_key = rd.load_teacher(storage, key)
     assert by_key.key == key
-    for name in (key[:12], "front/trial_00000", images.folder.uri):
+    digest = store_of(storage).contents("teachers")[key_of(key, storage)]
+    for name in (
+        key[:12],
+        digest,
+        key_of(key, storage),
+        key_of(key, storage)[:12],
+        "front/trial_00000",
+        images.folder.uri,
+    ):
         again = rd.load_teacher(storage, name)
         assert again.key == key
         assert torch.equal(tensor(again.sample(3, seed=4)), tensor(by_key.sample(3, seed=4)))
@@ -89,23 +127,26 @@ def test_gaussian_teachers_come_from_their_trial(gaussians: rd.Distilled, storag
 
 def test_what_is_no_teacher_is_said(images: rd.Distilled, storage: Path, tmp_path: Path) -> None:
     key = images.record.teacher
-    with pytest.raises(rd.LoadError, match=rf"^teacher: 'zz{key[2:]}' is no key .* {key}"):
+    with pytest.raises(rd.LoadError, match=rf"^teacher: 'zz{key[2:]}' names none in .* {key}"):
         rd.load_teacher(storage, f"zz{key[2:]}")
     with pytest.raises(rd.LoadError, match=r"^storage: no folder"):
         rd.load_teacher(tmp_path / "nowhere", key)
     with pytest.raises(rd.LoadError, match="it holds no teacher yet"):
         rd.load_teacher(tmp_path, key)
-    teachers = tmp_path / "store" / "teachers"
-    source = storage / "store" / "teachers" / key
-    for name in (key, key[:8] + "00000000"):
-        shutil.copytree(source, teachers / name)
-    with pytest.raises(rd.LoadError, match=f"begins several keys: .*{key}"):
-        rd.load_teacher(tmp_path, key[:8])
-    content = bytearray((teachers / key / "tensors.safetensors").read_bytes())
+    recipe = key_of(key, storage)
+    for name in (recipe, recipe[:8] + "00000000"):
+        copy_teacher(recipe, storage, tmp_path, name)
+    with pytest.raises(rd.LoadError, match=f"begins the names of several: .*{recipe}"):
+        rd.load_teacher(tmp_path, recipe[:8])
+    (blob,) = (tmp_path / "store" / "blobs").glob(f"{key}*")
+    content = bytearray(blob.read_bytes())
     content[-5] ^= 4
-    (teachers / key / "tensors.safetensors").write_bytes(bytes(content))
+    blob.write_bytes(bytes(content))
     with pytest.raises(rd.LoadError, match="is damaged"):
-        rd.load_teacher(tmp_path, key)
+        rd.load_teacher(tmp_path, recipe)
+    (tmp_path / "store" / "teachers" / recipe / INDEX).write_text("{")
+    with pytest.raises(rd.LoadError, match="is damaged"):
+        rd.load_teacher(tmp_path, recipe)
 
 
 def test_a_teacher_of_an_older_version_is_found_by_a_trial_that_used_it(
@@ -113,15 +154,12 @@ def test_a_teacher_of_an_older_version_is_found_by_a_trial_that_used_it(
 ) -> None:
     key = images.record.teacher
     root = tmp_path / "old"
-    shutil.copytree(storage / "store" / "teachers" / key, root / "store" / "teachers" / key)
+    file = copy_teacher(key_of(key, storage), storage, root)
     assert images.folder.local_path is not None
     shutil.copytree(images.folder.local_path, root / "sweep" / "trial_00000")
-    file = root / "store" / "teachers" / key / INFO
     described = json.loads(file.read_text())
     del described["info"]["space"]
-    content = (file.parent / "tensors.safetensors").read_bytes()
-    described["sha256"] = _checksum(content, described)
-    file.write_text(json.dumps(described))
+    write_entry(file, described)
     with pytest.raises(rd.LoadError, match="name a trial that used it"):
         rd.load_teacher(root, key)
     old = rd.load_teacher(root, "sweep/trial_00000")
@@ -161,11 +199,9 @@ def test_a_teacher_whose_code_is_gone_is_refused(
     images: rd.Distilled, storage: Path, tmp_path: Path
 ) -> None:
     key = images.record.teacher
-    shutil.copytree(storage / "store" / "teachers" / key, tmp_path / "store" / "teachers" / key)
-    file = tmp_path / "store" / "teachers" / key / INFO
+    file = copy_teacher(key_of(key, storage), storage, tmp_path)
     described = json.loads(file.read_text())
     described["recipe"]["training"]["model"] = {"kind": "gone.with_the_wind:Config"}
-    content = (file.parent / "tensors.safetensors").read_bytes()
-    file.write_text(json.dumps(described | {"sha256": _checksum(content, described)}))
+    write_entry(file, described)
     with pytest.raises(rd.LoadError, match=r"cannot be rebuilt: .*'gone.with_the_wind:Config'"):
         rd.load_teacher(tmp_path, key)

@@ -34,7 +34,7 @@ def test_missing_shards_alone_are_built_and_the_results_are_the_same(tmp_path):
     shards = oracle_shards(tmp_path)
     assert sorted(shards) == [0, 1, 2]
     assert "5 parts" in first.output  # one of samples to judge by and one of norms as well
-    times = {n: (path / "tensors.safetensors").stat().st_mtime_ns for n, path in shards.items()}
+    times = {n: (path / "asset.json").stat().st_mtime_ns for n, path in shards.items()}
     # As after a build that was cut off before its second shard.
     shutil.rmtree(shards[1])
     again = run_here("--storage-path", str(tmp_path), "--name", "again", *ORACLE)
@@ -44,7 +44,7 @@ def test_missing_shards_alone_are_built_and_the_results_are_the_same(tmp_path):
     after = oracle_shards(tmp_path)
     assert sorted(after) == [0, 1, 2]
     for number in (0, 2):
-        assert (after[number] / "tensors.safetensors").stat().st_mtime_ns == times[number]
+        assert (after[number] / "asset.json").stat().st_mtime_ns == times[number]
 
 
 def test_a_larger_set_finds_the_shards_of_a_smaller_one(tmp_path):

@@ -168,7 +168,9 @@ def test_a_teacher_that_diverges_ends_the_sweep_in_one_line_and_status_4(sweep, 
 
 
 def test_a_damaged_teacher_is_reported_and_rebuilt(sweep, storage):
-    (weights,) = (storage / "store" / "teachers").glob("*/tensors.safetensors")
+    (entry,) = (storage / "store" / "teachers").glob("*/asset.json")
+    blob = json.loads(entry.read_text())["blob"]
+    weights = storage / "store" / "blobs" / f"{blob}.safetensors"
     content = bytearray(weights.read_bytes())
     original = bytes(content)
     content[len(content) // 2] ^= 0xFF

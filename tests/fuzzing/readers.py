@@ -198,14 +198,16 @@ TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.
 
 
 def _asset_files() -> dict[str, bytes]:
+    """Both files of an asset by their paths in the store: the index entry and the blob."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Storage.open(folder))
         store.get_or_build("k", {"n": 1}, lambda work: Built(TENSORS, {"i": 1}))
-        files = (Path(folder) / "k").glob("*/*")
-        return {path.name: path.read_bytes() for path in files if path.name[0] != "."}
+        files = [*Path(folder).glob("k/*/asset.json"), *Path(folder).glob("blobs/*")]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 ASSET = _asset_files()
+ENTRY, BLOB = ASSET
 
 
 @contextlib.contextmanager
@@ -223,9 +225,9 @@ def _silent(name: str) -> Iterator[None]:
 def read_asset(name: str) -> Callable[[bytes, Path], str]:
     def read(content: bytes, folder: Path) -> str:
         store = Store(Storage.open(folder))
-        built = store.get_or_build("k", {"n": 1}, lambda work: Built(TENSORS, {"i": 1}))
         for file, good in (ASSET | {name: content}).items():
-            (folder / "k" / built.key / file).write_bytes(good)
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(good)
         with _silent("raydistill.store.assets"):
             found = store.get_or_build("k", {"n": 1}, lambda work: Built(TENSORS, {"i": 1}))
         assert found.info == {"i": 1}
@@ -270,9 +272,7 @@ READERS = {
     "config.json": Reader(damaged_json(image_preset("smoke", None).to_json()), read_config),
     "record.json": Reader(damaged_json(RECORD.to_json()), read_record),
     "sweep.json": Reader(damaged_json(SETTINGS), read_settings),
-    "asset tensors": Reader(
-        damaged_bytes(ASSET["tensors.safetensors"]), read_asset("tensors.safetensors")
-    ),
-    "asset.json": Reader(damaged_json(ASSET["asset.json"].decode()), read_asset("asset.json")),
+    "asset tensors": Reader(damaged_bytes(ASSET[BLOB]), read_asset(BLOB)),
+    "asset.json": Reader(damaged_json(ASSET[ENTRY].decode()), read_asset(ENTRY)),
     "checkpoint": Reader(damaged_bytes(_checkpoint()), read_checkpoint),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from raydistill.store.assets import Built, Store, recipe_key
@@ -116,16 +118,22 @@ def replace_in(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(content.replace(old, new))
 
 
+def blob_of(folder: Path) -> Path:
+    """The file of the tensors of an asset, from the folder of its index entry."""
+    (path,) = (folder.parents[1] / "blobs").iterdir()
+    return path
+
+
 Damage = Callable[[Path], object]
 
 DAMAGE: dict[str, Damage] = {
-    "first byte of the tensors": lambda folder: flip(folder / "tensors.safetensors", 0),
-    "a byte of the header": lambda folder: flip(folder / "tensors.safetensors", 20),
-    "a byte of a weight": lambda folder: flip(folder / "tensors.safetensors", -4001),
-    "last byte of the tensors": lambda folder: flip(folder / "tensors.safetensors", -1),
-    "tensors truncated": lambda folder: os.truncate(folder / "tensors.safetensors", 500),
-    "tensors empty": lambda folder: os.truncate(folder / "tensors.safetensors", 0),
-    "tensors missing": lambda folder: (folder / "tensors.safetensors").unlink(),
+    "first byte of the tensors": lambda folder: flip(blob_of(folder), 0),
+    "a byte of the header": lambda folder: flip(blob_of(folder), 20),
+    "a byte of a weight": lambda folder: flip(blob_of(folder), -4001),
+    "last byte of the tensors": lambda folder: flip(blob_of(folder), -1),
+    "tensors truncated": lambda folder: os.truncate(blob_of(folder), 500),
+    "tensors empty": lambda folder: os.truncate(blob_of(folder), 0),
+    "tensors missing": lambda folder: blob_of(folder).unlink(),
     "asset.json truncated": lambda folder: os.truncate(folder / "asset.json", 30),
     "asset.json empty": lambda folder: os.truncate(folder / "asset.json", 0),
     "asset.json not text": lambda folder: (folder / "asset.json").write_bytes(b"\xff\xfe\x00"),
@@ -134,6 +142,12 @@ DAMAGE: dict[str, Damage] = {
     "asset.json null": lambda folder: (folder / "asset.json").write_text("null"),
     "asset.json with another checksum": lambda folder: replace_in(
         folder / "asset.json", b'"sha256": "', b'"sha256": "0'
+    ),
+    "asset.json with another blob": lambda folder: replace_in(
+        folder / "asset.json", b'"blob": "', b'"blob": "0'
+    ),
+    "asset.json with a number for a blob": lambda folder: (folder / "asset.json").write_text(
+        '{"recipe": {}, "info": {}, "blob": 1, "sha256": ""}'
     ),
     "asset.json with another number": lambda folder: replace_in(
         folder / "asset.json", b"1.25", b"1.35"
@@ -171,8 +185,20 @@ def test_damaged_asset_is_not_found(path_store: Store) -> None:
     key = path_store.get_or_build("teachers", RECIPE, Builder()).key
     root = path_store.storage.local_path
     assert root is not None
-    flip(root / "teachers" / key / "tensors.safetensors", -1)
+    flip(blob_of(root / "teachers" / key), -1)
     assert path_store.find("teachers", RECIPE) is None
+
+
+def test_presence_asks_the_index_alone(path_store: Store) -> None:
+    assert not path_store.has("teachers", RECIPE)
+    key = path_store.get_or_build("teachers", RECIPE, Builder()).key
+    assert path_store.has("teachers", RECIPE)
+    root = path_store.storage.local_path
+    assert root is not None
+    blob_of(root / "teachers" / key).unlink()
+    assert path_store.has("teachers", RECIPE)
+    os.truncate(root / "teachers" / key / "asset.json", 30)
+    assert not path_store.has("teachers", RECIPE)
 
 
 def test_work_outlives_a_failure_and_not_a_success(path_store: Store) -> None:
@@ -191,10 +217,7 @@ def test_work_outlives_a_failure_and_not_a_success(path_store: Store) -> None:
     assert path_store.find("teachers", RECIPE) is None
     key = path_store.get_or_build("teachers", RECIPE, resume).key
     names = path_store.storage.child("teachers", key).names()
-    assert [name for name in names if not name.startswith(".")] == [
-        "asset.json",
-        "tensors.safetensors",
-    ]
+    assert [name for name in names if not name.startswith(".")] == ["asset.json"]
 
 
 def test_asset_describes_itself(path_store: Store) -> None:
@@ -202,6 +225,42 @@ def test_asset_describes_itself(path_store: Store) -> None:
     described = json.loads(path_store.storage.child("teachers", key).read("asset.json"))
     assert described["recipe"] == RECIPE
     assert described["info"] == INFO
+    content = path_store.storage.child("blobs").read(f"{described['blob']}.safetensors")
+    assert hashlib.sha256(content).hexdigest() == described["blob"]
+
+
+def test_recipes_of_equal_content_share_a_blob(path_store: Store) -> None:
+    first = path_store.get_or_build("teachers", RECIPE, Builder())
+    second = path_store.get_or_build("teachers", RECIPE | {"channels": 17}, Builder())
+    assert first.content == second.content
+    assert path_store.storage.child("blobs").names() == [f"{first.content}.safetensors"]
+    assert path_store.contents("teachers") == {
+        first.key: first.content,
+        second.key: first.content,
+    }
+
+
+def test_asset_of_an_earlier_version_is_read(path_store: Store) -> None:
+    """They had their tensors beside the entry, and one checksum over both."""
+    built = Builder()(path_store.storage)
+    content = safetensors.torch.save({n: t.contiguous() for n, t in built.tensors.items()})
+    said = json.dumps([RECIPE, INFO], sort_keys=True).encode()
+    checksum = hashlib.sha256(content + said).hexdigest()
+    entry = {"recipe": RECIPE, "info": INFO, "sha256": checksum}
+    folder = path_store.storage.child("teachers", recipe_key(RECIPE))
+    folder.write("tensors.safetensors", content)
+    folder.write("asset.json", json.dumps(entry).encode())
+    build = Builder()
+    found = path_store.get_or_build("teachers", RECIPE, build)
+    assert found.found
+    assert found.content == hashlib.sha256(content).hexdigest()
+    assert path_store.contents("teachers") == {found.key: found.content}
+    assert path_store.has("teachers", RECIPE)
+    assert_whole(found.tensors)
+    folder.write("tensors.safetensors", content[:-1] + b"!")
+    path_store.get_or_build("teachers", RECIPE, build)
+    assert build.calls == 1
+    assert path_store.storage.child("blobs").names() == [f"{found.content}.safetensors"]
 
 
 def ask(root: Path, name: str, awaited: tuple[str, ...]) -> None:

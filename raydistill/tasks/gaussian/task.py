@@ -97,7 +97,9 @@ class GaussianTask:
     ) -> TeacherAsset:
         """See `Task.get_teacher`: the stack of all seeds, drawn."""
         task = cls(config, device)
-        return TeacherAsset(task.teacher_key, task.teacher, {}, True, 1, normal_prior=True)
+        return TeacherAsset(
+            task.teacher_key, task.teacher_key, task.teacher, {}, True, 1, normal_prior=True
+        )
 
     @property
     def teacher_key(self) -> str:

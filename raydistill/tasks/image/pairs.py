@@ -69,7 +69,7 @@ def shards_of(kind: Kind, count: int) -> tuple[Shard, ...]:
 
 def recipe_of(shard: Shard, teacher: TeacherAsset) -> dict[str, Any]:
     """Everything that a shard is a function of."""
-    recipe: dict[str, Any] = {"teacher": teacher.key, "kind": shard.kind, "shard": shard.index}
+    recipe: dict[str, Any] = {"teacher": teacher.source, "kind": shard.kind, "shard": shard.index}
     if shard.kind == "data":
         return recipe
     recipe["code"] = code_version(module_of(teacher.teacher))
@@ -79,8 +79,8 @@ def recipe_of(shard: Shard, teacher: TeacherAsset) -> dict[str, Any]:
 
 
 def is_stored(shard: Shard, teacher: TeacherAsset, store: Store) -> bool:
-    """Whether the store has a shard, whole."""
-    return store.find("pairs", recipe_of(shard, teacher)) is not None
+    """Whether the store's index has a shard."""
+    return store.has("pairs", recipe_of(shard, teacher))
 
 
 def build_shard(
@@ -106,9 +106,9 @@ def build_shard(
         else:
             z = teacher.teacher.sample_prior(SHARD, random)
         x = teacher.teacher.decode(z)
-        require_finite(x, teacher.key)
+        require_finite(x, teacher.identity)
         log_prob = encode(teacher.teacher, x).log_prob
-        require_finite(log_prob, teacher.key)
+        require_finite(log_prob, teacher.identity)
         return Built({"x": x, "z": z, "log_prob": log_prob}, {})
 
     return store.get_or_build("pairs", recipe_of(shard, teacher), build)

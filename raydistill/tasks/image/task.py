@@ -126,8 +126,8 @@ class ImageTask:
 
     @property
     def teacher_key(self) -> str:
-        """The teacher's content hash."""
-        return self.trained.key
+        """What the teacher is named by: the beginning of the hash of its weights."""
+        return self.trained.identity
 
     @property
     def teacher_found(self) -> bool:

@@ -91,6 +91,7 @@ def get_teacher(
     teacher = teacher.to(device).eval().requires_grad_(False)
     return TeacherAsset(
         asset.key,
+        asset.content,
         teacher,
         asset.info,
         asset.found,

@@ -46,9 +46,9 @@ class Floors:
 
 
 def recipe_of(evaluation: VocoderEvaluation, teacher: TeacherAsset) -> dict[str, Any]:
-    """Everything that the floors are a function of; the teacher's hash holds the data's."""
+    """Everything that the floors are a function of; the teacher's recipe holds the data's."""
     return {
-        "teacher": teacher.key,
+        "teacher": teacher.source,
         "evaluation": evaluation.wanted.model_dump(mode="json"),
         "code": code_version(
             raydistill.data.world,
@@ -66,8 +66,8 @@ def recipe_of(evaluation: VocoderEvaluation, teacher: TeacherAsset) -> dict[str,
 
 
 def are_stored(evaluation: VocoderEvaluation, teacher: TeacherAsset, store: Store) -> bool:
-    """Whether the store has them, whole."""
-    return store.find("speech-floors", recipe_of(evaluation, teacher)) is not None
+    """Whether the store's index has them."""
+    return store.has("speech-floors", recipe_of(evaluation, teacher))
 
 
 def get_floors(evaluation: VocoderEvaluation, teacher: TeacherAsset, store: Store) -> Floors:

@@ -73,9 +73,9 @@ def parts_of(kind: Kind, copies: int, sequences: Sequences) -> tuple[Part, ...]:
 
 
 def recipe_of(part: Part, teacher: TeacherAsset) -> dict[str, Any]:
-    """Everything that a part is a function of; the teacher's hash holds the data's."""
+    """Everything that a part is a function of; the teacher's recipe holds the data's."""
     return {
-        "teacher": teacher.key,
+        "teacher": teacher.source,
         "kind": part.kind,
         "copy": part.copy,
         "utterances": [part.first, part.end],
@@ -84,8 +84,8 @@ def recipe_of(part: Part, teacher: TeacherAsset) -> dict[str, Any]:
 
 
 def is_stored(part: Part, teacher: TeacherAsset, store: Store) -> bool:
-    """Whether the store has a part, whole."""
-    return store.find("speech-pairs", recipe_of(part, teacher)) is not None
+    """Whether the store's index has a part."""
+    return store.has("speech-pairs", recipe_of(part, teacher))
 
 
 def build_part(
@@ -114,7 +114,7 @@ def build_part(
                 z = model.conditional.sample_prior((len(features) * sequences.hop,), random)
                 found.append((model.given(features[None]).decode(z[None])[0], z))
         x, z = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-        require_finite(x[None], teacher.key)
+        require_finite(x[None], teacher.identity)
         return Built({"x": x, "z": z}, {})
 
     return store.get_or_build("speech-pairs", recipe_of(part, teacher), build)

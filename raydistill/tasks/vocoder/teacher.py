@@ -79,7 +79,13 @@ def get_teacher(
     teacher.load_state_dict(asset.tensors)
     teacher = teacher.to(device).eval().requires_grad_(False)
     return TeacherAsset(
-        asset.key, teacher, asset.info, asset.found, training.threads, normal_prior=True
+        asset.key,
+        asset.content,
+        teacher,
+        asset.info,
+        asset.found,
+        training.threads,
+        normal_prior=True,
     )
 
 

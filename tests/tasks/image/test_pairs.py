@@ -46,12 +46,12 @@ def test_a_larger_set_begins_with_a_smaller_one_and_builds_only_the_rest(
     task: ImageTask, empty: Store
 ) -> None:
     small = pairs(task, empty, 20)
-    files = set(Path(empty.storage.uri).rglob("tensors.safetensors"))
+    files = set(Path(empty.storage.uri).rglob("*.safetensors"))
     times = {path: path.stat().st_mtime_ns for path in files}
     large = pairs(task, empty, 50)
     assert torch.equal(large.x[:20], small.x)
     assert {path: path.stat().st_mtime_ns for path in files} == times
-    assert len(list(Path(empty.storage.uri).rglob("tensors.safetensors"))) == 3
+    assert len(list(Path(empty.storage.uri).rglob("*.safetensors"))) == 3
 
 
 def test_shards_do_not_depend_on_the_order_in_which_they_are_built(
@@ -80,18 +80,29 @@ def test_each_dequantisation_of_the_data_is_a_shard_of_its_own(
     assert torch.equal(pairs(task, empty, 1, "data").x, both.x[:count])
 
 
-def test_a_damaged_shard_counts_as_missing_and_is_built_again(
+def test_a_damaged_shard_is_built_again(
     task: ImageTask, empty: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = pairs(task, empty, 20)
-    (file,) = Path(empty.storage.uri).rglob("tensors.safetensors")
+    (file,) = Path(empty.storage.uri).rglob("*.safetensors")
     content = bytearray(file.read_bytes())
     content[-5] ^= 0xFF
     file.write_bytes(content)
-    assert not is_stored(Shard("oracle", 0), task.trained, empty)
-    assert "is damaged" in caplog.text
     assert torch.equal(pairs(task, empty, 20).x, whole.x)
-    assert is_stored(Shard("oracle", 0), task.trained, empty)
+    assert "is damaged" in caplog.text
+    caplog.clear()
+    assert torch.equal(pairs(task, empty, 20).x, whole.x)
+    assert not caplog.text
+
+
+def test_a_shard_with_a_damaged_entry_counts_as_missing(task: ImageTask, empty: Store) -> None:
+    shard = Shard("oracle", 0)
+    assert not is_stored(shard, task.trained, empty)
+    pairs(task, empty, 20)
+    assert is_stored(shard, task.trained, empty)
+    (file,) = Path(empty.storage.uri).rglob("asset.json")
+    file.write_bytes(file.read_bytes()[:-5])
+    assert not is_stored(shard, task.trained, empty)
 
 
 def test_norms_are_draws_at_every_radius(
