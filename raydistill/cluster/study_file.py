@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from platformdirs import user_cache_path
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.design.study import is_record
 from raydistill.config.errors import ConfigError
 from raydistill.store.journal import heal
 from raydistill.store.lease import Lease
+from raydistill.store.node_cache import cache_folder
 from raydistill.store.publisher import Publisher
 from raydistill.store.segments import SegmentWriter, read_published
 from raydistill.store.storage import Storage
-
-CACHE_VARIABLE = "RAYDISTILL_CACHE"
-"""Names the folder of this machine for what is also in a bucket, instead of the user's cache."""
 
 
 def driver_folder(folder: Storage) -> Path:
@@ -38,10 +33,8 @@ def driver_folder(folder: Storage) -> Path:
     """
     if folder.local_path is not None:
         return folder.local_path
-    given = os.environ.get(CACHE_VARIABLE)
-    cache = Path(given).expanduser() if given else user_cache_path("raydistill")
     address = hashlib.sha256(folder.uri.encode()).hexdigest()[:16]
-    return cache / "sweeps" / address
+    return cache_folder() / "sweeps" / address
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Files of a bucket kept on this machine's disk, by the hash of their content.
 
-All processes and sweeps of a machine share one folder: `RAYDISTILL_CACHE`, by default the user's
-cache folder. It holds at most `RAYDISTILL_CACHE_GB` gigabytes (20); what was not used for longest
+All processes and sweeps of a machine share the folder `blobs` of `RAYDISTILL_CACHE`, which by default
+is the user's cache folder. It holds at most `RAYDISTILL_CACHE_GB` gigabytes (20); what was not used for longest
 goes first, and 0 keeps nothing. Every read checks the hash: a damaged file is fetched again.
 """
 
@@ -46,7 +46,7 @@ def cached(digest: str, fetch: Callable[[], bytes]) -> bytes:
     limit = _limit()
     if limit <= 0:
         return fetch()
-    folder = cache_folder()
+    folder = cache_folder() / "blobs"
     content = _read(folder, digest)
     if content is None:
         with _alone(folder, digest) as usable:
@@ -62,14 +62,14 @@ def cached(digest: str, fetch: Callable[[], bytes]) -> bytes:
 def keep(digest: str, content: bytes) -> None:
     """Keep content that this machine has made, and will need again."""
     if (limit := _limit()) > 0:
-        folder = cache_folder()
+        folder = cache_folder() / "blobs"
         with _alone(folder, digest) as usable:
             if usable:
                 _keep(folder, digest, content, limit)
 
 
 def cache_folder() -> Path:
-    """Where files are kept on this machine."""
+    """Where this machine keeps what is also in a bucket."""
     given = os.environ.get(FOLDER_VARIABLE)
     return Path(given).expanduser() if given else user_cache_path("raydistill")
 

@@ -151,8 +151,8 @@ class Proxy:
             allow_redirects=False,
         ) as found:
             content = await found.read()
-            length = found.headers.get("Content-Length", str(len(content)))
-            headers = _carried(found.headers) | {"Content-Length": length}
+            headers = _carried(found.headers)
+            headers["Content-Length"] = str(found.headers.get("Content-Length", len(content)))
             status = found.status
         if action == "lose_answer":
             return self._hang_up(request, Passed(kind, path, 0, len(body), 0, action))

@@ -27,7 +27,7 @@ DIGEST = digest_of(CONTENT)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RAYDISTILL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RAYDISTILL_CACHE_GB", raising=False)
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "blobs"
 
 
 def never() -> bytes:

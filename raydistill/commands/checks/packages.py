@@ -18,8 +18,8 @@ OPTIONAL = ("onnx", "onnxruntime", "onnxscript")
 
 IMPORTED = (
     "numpy", "scipy", "torch", "torchaudio", "numba", "ray", "optuna", "pyarrow", "pandas",
-    "sklearn", "mlxtend", "skimage", "safetensors", "filelock", "tensorboard", "matplotlib", "PIL",
-    "soundfile", "pyworld",
+    "sklearn", "mlxtend", "skimage", "safetensors", "filelock", "obstore", "tensorboard",
+    "matplotlib", "PIL", "soundfile", "pyworld",
 )  # fmt: skip
 """Modules that a sweep of some task imports."""
 
