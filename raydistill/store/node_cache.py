@@ -1,8 +1,9 @@
 """Files of a bucket kept on this machine's disk, by the hash of their content.
 
-All processes and sweeps of a machine share the folder `blobs` of `RAYDISTILL_CACHE`, which by default
-is the user's cache folder. It holds at most `RAYDISTILL_CACHE_GB` gigabytes (20); what was not used for longest
-goes first, and 0 keeps nothing. Every read checks the hash: a damaged file is fetched again.
+All processes and sweeps of a machine share one folder: `blobs` in `RAYDISTILL_CACHE`, by default
+the user's cache folder. It holds at most `RAYDISTILL_CACHE_GB` gigabytes (20); what was not used
+for longest goes first, and 0 keeps nothing. Every read checks the hash: a damaged file is fetched
+again.
 """
 
 from __future__ import annotations

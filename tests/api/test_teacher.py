@@ -56,7 +56,7 @@ def copy_teacher(key: str, storage: Path, root: Path, name: str = "") -> Path:
 
 def write_entry(file: Path, entry: dict[str, Any]) -> None:
     """Write an entry with the checksum that belongs to it."""
-    said = {name: value for name, value in entry.items() if name != "sha256"}
+    said = {name: entry[name] for name in ("recipe", "info", "blob")}
     file.write_text(json.dumps(said | {"sha256": _checksum(said)}))
 
 
