@@ -101,6 +101,7 @@ class TrialWriter:
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()
         local = run.folder.local_path
+        self._shown: dict[str, bytes] = {}
         self._scratch = tempfile.TemporaryDirectory() if local is None else None
         log_dir = Path(self._scratch.name) if self._scratch else (local or Path()) / EVENTS
         self.writer = SummaryWriter(str(log_dir))
@@ -128,8 +129,11 @@ class TrialWriter:
         for name, images in pictures.items():
             tiled = grid(images)
             self.writer.add_image(name, tiled, updates)
-            self.folder.write(f"{name}.png", png(tiled))
-            artefacts[name] = f"{name}.png"
+            file, content = f"{name}.png", png(tiled)
+            if self._shown.get(file) != content:  # the teacher's and the data's stay as they are
+                self.folder.write(file, content)
+                self._shown[file] = content
+            artefacts[name] = file
         self.record = replace(self.record, artefacts=self.record.artefacts | artefacts)
         self.writer.flush()
         self._publish()
