@@ -22,6 +22,7 @@ from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.cluster.devices import granted_device
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.tasks.assets import SamplesDivergedError
+from raydistill.tasks.base import Task
 from raydistill.tasks.registry import make_task, parse_trial_json
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress
@@ -180,13 +181,17 @@ def _build_part(config_json: str, place: TrialPlace, part: Any) -> list[str]:
     """Build one part; returns the warnings that were logged."""
     warnings: list[str] = []
     with _forward_warnings(warnings.append):
-        shared_task(parse_trial_json(config_json), place.store, _device(place)).build_part(part)
+        _task(config_json, place).build_part(part)
     return warnings
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
 def _teacher_facts(config_json: str, place: TrialPlace) -> tuple[str, ...]:
-    return shared_task(parse_trial_json(config_json), place.store, _device(place)).facts
+    return _task(config_json, place).facts
+
+
+def _task(config_json: str, place: TrialPlace) -> Task:
+    return shared_task(place.here(parse_trial_json(config_json)), place.store, _device(place))
 
 
 def _device(place: TrialPlace) -> torch.device:
@@ -228,7 +233,7 @@ def _train_teacher(
     several = place.resources.workers > 1
     with _forward_warnings(report):
         task = make_task(
-            config,
+            place.here(config),
             place.store,
             # The driver of several workers has left the accelerators to them.
             torch.device("cpu") if several else _device(place),

@@ -6,6 +6,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.exceptions import RayError
 
 from raydistill.cluster.design.plan import SweepPlan
 from raydistill.cluster.design.sizes import trial_sizes
@@ -29,7 +30,16 @@ def measure_sizes(plan: SweepPlan, place: TrialPlace) -> tuple[TrialMeasurement,
     running = [
         _measure.options(resources=where).remote(texts, place) for where in _kinds_of_accelerators()
     ]
-    return tuple(one for part in ray.get(running) for one in part)
+    return tuple(one for task in running for one in _result(task))
+
+
+def _result(task: Any) -> list[TrialMeasurement]:
+    try:
+        found: list[TrialMeasurement] = ray.get(task)
+    except RayError as error:  # the sweep can do without
+        reason = str(getattr(error, "cause", error)).strip().splitlines()
+        return [TrialMeasurement("", problem=reason[0] if reason else type(error).__name__)]
+    return found
 
 
 def _kinds_of_accelerators() -> list[dict[str, float]]:
@@ -46,4 +56,6 @@ def _measure(configs: list[str], place: TrialPlace) -> list[TrialMeasurement]:
         problem = "Ray has a GPU where torch sees none, so that trials there compute on the CPU"
         return [TrialMeasurement("cpu", problem=problem)]
     device = torch.device("cuda")
-    return [measure_trial(parse_trial_json(text), place.store, device) for text in configs]
+    return [
+        measure_trial(place.here(parse_trial_json(text)), place.store, device) for text in configs
+    ]

@@ -68,13 +68,16 @@ for _logger in ("ray", "ray.tune.analysis.experiment_analysis", "ray._private"):
 
 
 def connect(
-    address: str | None, on_wait: Callable[[str], None] = lambda text: None
+    address: str | None,
+    on_wait: Callable[[str], None] = lambda text: None,
+    patience: float = FIRST_WORKER_SECONDS,
 ) -> ClusterCapacity:
     """Join the cluster at an address, the one that this machine is part of, or start Ray here.
 
     Args:
         address: from the command line; None stands for RAY_ADDRESS if that is set.
         on_wait: told where nothing can run before a first worker has joined.
+        patience: seconds to wait for that worker.
 
     Raises:
         ConfigError: nothing answers at the address, or Ray cannot start here.
@@ -84,7 +87,7 @@ def connect(
     if not requested.starts_here:
         requested.check_answers()
     if ray.is_initialized():
-        return _with_a_worker("", on_wait)
+        return _with_a_worker("", on_wait, patience)
     if requested.starts_here:
         check_temporary_folder()
         provide_token()
@@ -99,7 +102,7 @@ def connect(
                 "give the --address of a running cluster"
             ) from None
         raise requested.no_answer(reason) from None
-    return _with_a_worker(context.dashboard_url or "", on_wait)
+    return _with_a_worker(context.dashboard_url or "", on_wait, patience)
 
 
 def look(address: str | None) -> ClusterCapacity:
@@ -111,21 +114,25 @@ def look(address: str | None) -> ClusterCapacity:
     Raises:
         ConfigError: nothing answers at the address.
     """
-    if ray.is_initialized() or _is_running(address):
-        return connect(address)
+    here = requested_address(address).starts_here
+    if ray.is_initialized() or not here or _is_running(address):
+        return connect(address, patience=0.0)
     return ClusterCapacity((NodeGroup(float(usable_cpus()), float(torch.cuda.device_count())),))
 
 
-def _with_a_worker(dashboard: str, on_wait: Callable[[str], None]) -> ClusterCapacity:
+def _with_a_worker(
+    dashboard: str, on_wait: Callable[[str], None], patience: float
+) -> ClusterCapacity:
     """The capacity, once there is any: of a list of hosts nothing is known before one has joined.
 
     Whoever waits in vain is refused by `check_fits`, with what there is.
     """
     began = time.monotonic()
     while (found := read_capacity(dashboard)).cpus < 1.0:
-        if time.monotonic() - began > FIRST_WORKER_SECONDS:
+        waited = time.monotonic() - began
+        if waited >= patience:
             break
-        if time.monotonic() - began < POLL_SECONDS:
+        if waited < POLL_SECONDS:
             on_wait("waiting for the cluster's first worker: its head has no CPU for trials")
         time.sleep(POLL_SECONDS)
     return found

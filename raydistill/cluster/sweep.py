@@ -12,6 +12,13 @@ from rich.console import Console
 from raydistill.cluster.allotment import allot
 from raydistill.cluster.assets import original_error, prepare_assets
 from raydistill.cluster.commands import resume_command
+from raydistill.cluster.data_places import (
+    PLACES,
+    DataPlaces,
+    check_places,
+    place_data,
+    read_places,
+)
 from raydistill.cluster.design.plan import SweepPlan, make_plan
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.required_assets import asset_configs
@@ -47,7 +54,6 @@ from raydistill.config.errors import ConfigError
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
-from raydistill.tasks.registry import check_data
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import TrainingDivergedError
 
@@ -130,8 +136,8 @@ def run_sweep(
     question = ask(replace(settings, **complete))
     plan = make_plan(question, complete)
     needed = asset_configs(plan)
-    for data in {config.data_key: config for config in needed}.values():
-        check_data(data)  # an absent or damaged data set is refused here
+    placed = read_places(folder) if saved is not None else DataPlaces()
+    check_places(needed, placed)  # an absent or damaged data set is refused here
     workers = settings.workers_per_trial
     if plan.base.budget.batch_size % workers:
         raise ConfigError(
@@ -147,11 +153,15 @@ def run_sweep(
     allotment = allot(settings, plan.total, cluster, console)
     if cluster.dashboard:
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
-    place = TrialPlace(folder, Store(root.child(STORE)), allotment.trial, plan.question.metrics)
+    store = Store(root.child(STORE))
     with only_driver(folder, name, _sayer(console)) as driver:
         check_unchanged(folder, name, saved)
         folder.write(SWEEP_FILE, plan.to_json().encode())
         try:
+            data = place_data(needed, placed, store, elsewhere=cluster.several_nodes)
+            if data.staged:
+                folder.write(PLACES, data.to_json().encode())
+            place = TrialPlace(folder, store, allotment.trial, plan.question.metrics, data)
             if plan.base.needs_assets:
                 _prepare(needed, place, cluster, console, driver)
             if allotment.to_measure:

@@ -8,7 +8,7 @@ loop's own, in the trial's folder: Train need not have polled a checkpoint for i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray.train
@@ -16,6 +16,7 @@ from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
+from raydistill.cluster.data_places import DataPlaces
 from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.design.study import searched_names
 from raydistill.cluster.devices import granted_device
@@ -42,12 +43,18 @@ class TrialPlace:
         store: assets.
         resources: processes and accelerators of a trial.
         metrics: names of the validation metrics that are minimised; the first ranks.
+        data: where its data sets are.
     """
 
     sweep: Storage
     store: Store
     resources: TrialResources
     metrics: tuple[str, ...]
+    data: DataPlaces = field(default_factory=DataPlaces)
+
+    def here(self, config: TrialConfig) -> TrialConfig:
+        """A configuration that reads its data set where it is on this machine."""
+        return self.data.here(config, self.store)
 
 
 def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
@@ -67,6 +74,7 @@ def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
         device=device,
         on_progress=on_progress,
         kept_tasks=1 if place.resources.shares_gpu else KEPT_TASKS,
+        here=place.here,
     )
     try:
         record = run_trial(config, run)
@@ -97,7 +105,7 @@ def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) 
     """Train a teacher in several DDP workers; its final checkpoint is left in `work`."""
     TorchTrainer(
         _teacher_worker,
-        train_loop_config={"config": config.to_json(), "work": work},
+        train_loop_config={"config": config.to_json(), "work": work, "place": place},
         scaling_config=_scaling(place.resources),
         run_config=_run_config("teacher", place, []),
     ).fit()
@@ -147,7 +155,8 @@ def _worker(settings: dict[str, Any]) -> None:
         ray.train.report(progress_metrics(progress, place.metrics))
 
     config, name = parse_trial_json(settings["config"]), settings["name"]
-    run = TrialRun(name, place.sweep.child(name), place.store, workers, get_device(), on_progress)
+    folder, device = place.sweep.child(name), get_device()
+    run = TrialRun(name, folder, place.store, workers, device, on_progress, here=place.here)
     run_trial(config, run)
 
 
@@ -155,7 +164,7 @@ def _teacher_worker(settings: dict[str, Any]) -> None:
     context = ray.train.get_context()
     config = parse_trial_json(settings["config"])
     train_teacher(
-        config,
+        settings["place"].here(config),
         get_device(),
         settings["work"],
         Workers(context.get_world_rank(), context.get_world_size()),

@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from raydistill.data.files import DataFile, files_of
 from raydistill.data.raw import DataError, RawImages, short_reason
 
 PARTS = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
 PIXELS = 3 * 32 * 32
+FOLDER = "data"
+"""In the working folder: where the files are if data.root is not given."""
 LARGEST_FILE = 2**28
 """Bytes of one file; a true one has an eighth of it."""
 HINT = (
@@ -36,6 +39,33 @@ class _Batch:
     labels: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """One of the two forms in which the data set comes.
+
+    Attributes:
+        folder: its name.
+        suffix: of its files.
+        read: reads one.
+    """
+
+    folder: str
+    suffix: str
+    read: Callable[[bytes], _Batch]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The folder that has the files, and their form."""
+
+    folder: Path
+    layout: _Layout
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.folder / f"{part}{self.layout.suffix}" for part in PARTS]
+
+
 def load_cifar10(root: str | None) -> RawImages:
     """All 60,000 images, the data set's own test part last.
 
@@ -45,14 +75,29 @@ def load_cifar10(root: str | None) -> RawImages:
     Raises:
         DataError: a file is absent or damaged.
     """
-    base = Path(root or "data").expanduser()
-    for name, suffix, read in (
-        ("cifar-10-batches-py", "", _read_python),
-        ("cifar-10-batches-bin", ".bin", _read_binary),
+    found = _find(root)
+    return _join(found.folder, [_read(path, found.layout.read) for path in found.paths])
+
+
+def cifar10_files(root: str | None) -> tuple[DataFile, ...]:
+    """Its files.
+
+    Raises:
+        DataError: they are absent.
+    """
+    found = _find(root)
+    return files_of(found.folder, found.paths)
+
+
+def _find(root: str | None) -> _Found:
+    base = Path(root or FOLDER).expanduser()
+    for layout in (
+        _Layout("cifar-10-batches-py", "", _read_python),
+        _Layout("cifar-10-batches-bin", ".bin", _read_binary),
     ):
-        for folder in (base, base / name):
-            if _is_file(folder / f"{PARTS[0]}{suffix}"):
-                return _join(folder, [_read(folder / f"{part}{suffix}", read) for part in PARTS])
+        for folder in (base, base / layout.folder):
+            if _is_file(folder / f"{PARTS[0]}{layout.suffix}"):
+                return _Found(folder, layout)
     raise DataError(f"data.root: no {PARTS[0]} or {PARTS[0]}.bin in {base}; {HINT}")
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from raydistill.data.files import DataFile, files_of
 from raydistill.data.raw import DataError, RawImages, short_reason
 
 LARGEST_FILE = 2**31
 """Bytes of one file, unpacked. EMNIST, the largest of the kind, has a quarter of it."""
 GZIP_MAGIC = b"\x1f\x8b"
+PARTS = ("train", "t10k")
+"""Training and test."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def load_idx(folder: Path, hint: str) -> RawImages:
         DataError: a file is absent or damaged, images and labels do not match, or the two parts
             have images of different shapes.
     """
-    train, test = (_read_part(folder, name, hint) for name in ("train", "t10k"))
+    train, test = (_read_part(folder, name, hint) for name in PARTS)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
             f"data.root: {folder} has training images of {_shape(train)} beside test images of "
@@ -52,8 +55,8 @@ def _shape(part: _Part) -> str:
 
 
 def _read_part(folder: Path, part: str, hint: str) -> _Part:
-    images = _read_idx(folder, f"{part}-images-idx3-ubyte", hint, 3)
-    labels = _read_idx(folder, f"{part}-labels-idx1-ubyte", hint, 1)
+    images = _read_idx(folder, _images(part), hint, 3)
+    labels = _read_idx(folder, _labels(part), hint, 1)
     if len(images) != len(labels):
         raise DataError(
             f"data.root: {folder} has {len(images)} images beside {len(labels)} labels in "
@@ -62,17 +65,30 @@ def _read_part(folder: Path, part: str, hint: str) -> _Part:
     return _Part(images, labels)
 
 
-def _read_idx(folder: Path, stem: str, hint: str, dimensions: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist).
+def _images(part: str) -> str:
+    return f"{part}-images-idx3-ubyte"
 
-    Whether it is gzipped is seen from its content: downloads and browsers add and take away `.gz`.
-    """
+
+def _labels(part: str) -> str:
+    return f"{part}-labels-idx1-ubyte"
+
+
+def _find_idx(folder: Path, stem: str, hint: str) -> Path:
     try:
         path = next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
     except OSError as error:
         raise DataError(f"data.root: {folder} cannot be read ({short_reason(error)})") from error
     if path is None:
         raise DataError(f"data.root: no {stem} or {stem}.gz in {folder}; {hint}")
+    return path
+
+
+def _read_idx(folder: Path, stem: str, hint: str, dimensions: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes (http://yann.lecun.com/exdb/mnist).
+
+    Whether it is gzipped is seen from its content: downloads and browsers add and take away `.gz`.
+    """
+    path = _find_idx(folder, stem, hint)
     try:
         return _parse_idx(path, dimensions)
     except (OSError, EOFError, ValueError, zlib.error) as error:
@@ -111,17 +127,42 @@ def _parse_idx(path: Path, dimensions: int) -> np.ndarray:
     return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
 
 
-def load_fashion_mnist(root: str | None) -> RawImages:
-    """Fashion-MNIST (Xiao et al., 2017) from Debian's package, or from torchvision's files."""
-    folder = Path(root).expanduser() if root else Path("/usr/share/datasets/fashion-mnist")
-    return load_idx(
-        folder,
-        "install the Debian package dataset-fashion-mnist, or give the folder of "
-        "torchvision's FashionMNIST/raw as data.root",
-    )
+@dataclass(frozen=True)
+class IdxSet:
+    """A data set of four IDX files.
+
+    Attributes:
+        folder: where they are if data.root is not given; a relative one is in the working folder.
+        hint: how to get them.
+    """
+
+    folder: str
+    hint: str
+
+    def load(self, root: str | None) -> RawImages:
+        """See `load_idx`."""
+        return load_idx(self._place(root), self.hint)
+
+    def files(self, root: str | None) -> tuple[DataFile, ...]:
+        """The four files.
+
+        Raises:
+            DataError: one is absent.
+        """
+        folder = self._place(root)
+        stems = (images(name) for images in (_images, _labels) for name in PARTS)
+        return files_of(folder, [_find_idx(folder, stem, self.hint) for stem in stems])
+
+    def _place(self, root: str | None) -> Path:
+        return Path(root or self.folder).expanduser()
 
 
-def load_mnist(root: str | None) -> RawImages:
-    """MNIST (LeCun et al., 1998) from torchvision's files."""
-    folder = Path(root).expanduser() if root else Path("data/MNIST/raw")
-    return load_idx(folder, "give the folder of torchvision's MNIST/raw as data.root")
+FASHION_MNIST = IdxSet(
+    "/usr/share/datasets/fashion-mnist",
+    "install the Debian package dataset-fashion-mnist, or give the folder of torchvision's "
+    "FashionMNIST/raw as data.root",
+)
+"""Fashion-MNIST (Xiao et al., 2017) from Debian's package, or from torchvision's files."""
+
+MNIST = IdxSet("data/MNIST/raw", "give the folder of torchvision's MNIST/raw as data.root")
+"""MNIST (LeCun et al., 1998) from torchvision's files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raydistill.data.cifar import load_cifar10
-from raydistill.data.idx import load_fashion_mnist, load_mnist
+from raydistill.data.cifar import FOLDER, cifar10_files, load_cifar10
+from raydistill.data.files import DataFile
+from raydistill.data.idx import FASHION_MNIST, MNIST
 from raydistill.data.photographs import load_photographs
 from raydistill.data.raw import DataError, RawImages
 
@@ -87,6 +89,8 @@ class DataSource:
 
     Attributes:
         load: takes the root folder (or None).
+        files: what it reads then; None for a data set that comes with a package.
+        folder: the root folder if none is given.
         side: height and width of the original images.
         channels: colour channels.
         largest: side up to which images are framed in black; None for none beyond their own.
@@ -101,6 +105,8 @@ class DataSource:
     largest: int | None = None
     classes: int = 10
     has_classes: bool = True
+    files: Callable[[str | None], tuple[DataFile, ...]] | None = None
+    folder: str | None = None
 
 
 def load_images(name: str, size: int, root: str | None = None) -> ImageData:
@@ -206,6 +212,23 @@ def check_images(name: str, size: int) -> tuple[int, int, int]:
     return source.channels, size, size
 
 
+def image_files(name: str, root: str | None) -> tuple[DataFile, ...]:
+    """The files that a data set is read from; none for one that comes with a package.
+
+    Raises:
+        DataError: one is absent.
+    """
+    find = DATA_SETS[name].files
+    return () if find is None else find(root)
+
+
+def image_folder(name: str, root: str | None) -> str | None:
+    """Where they are looked for, absolute; None for a data set that comes with a package."""
+    place = root or DATA_SETS[name].folder
+    find = DATA_SETS[name].files
+    return None if find is None or place is None else os.path.abspath(os.path.expanduser(place))
+
+
 def has_classes(name: str) -> bool:
     """Whether labels of a data set say what its images show; True for a name that is unknown."""
     return name not in DATA_SETS or DATA_SETS[name].has_classes
@@ -228,8 +251,14 @@ def _mnist_sample(root: str | None) -> RawImages:
 DATA_SETS = {
     "digits": DataSource(_digits, side=8),
     "mnist-sample": DataSource(_mnist_sample, side=28, largest=32),
-    "fashion-mnist": DataSource(load_fashion_mnist, side=28, largest=32),
-    "mnist": DataSource(load_mnist, side=28, largest=32),
+    "fashion-mnist": DataSource(
+        FASHION_MNIST.load,
+        side=28,
+        largest=32,
+        files=FASHION_MNIST.files,
+        folder=FASHION_MNIST.folder,
+    ),
+    "mnist": DataSource(MNIST.load, side=28, largest=32, files=MNIST.files, folder=MNIST.folder),
     "photographs": DataSource(load_photographs, side=32, channels=3, classes=6, has_classes=False),
-    "cifar-10": DataSource(load_cifar10, side=32, channels=3),
+    "cifar-10": DataSource(load_cifar10, side=32, channels=3, files=cifar10_files, folder=FOLDER),
 }

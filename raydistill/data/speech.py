@@ -13,10 +13,18 @@ from torch import Tensor
 
 import raydistill.data.world
 from raydistill.config.base import FrozenConfig
+from raydistill.data.files import DataFile
 from raydistill.data.raw import DataError
 from raydistill.data.speech_features import Spoken, analyse_all
 from raydistill.data.speech_files import DroppedError, read_recording
-from raydistill.data.speech_sets import SPEECH_SETS, Dropped, Recording, find_recordings
+from raydistill.data.speech_sets import (
+    SPEECH_SETS,
+    Dropped,
+    Recording,
+    find_recordings,
+    speech_files,
+    speech_folder,
+)
 from raydistill.data.speech_splits import Splits, split_all, split_some
 from raydistill.data.world import FRAME_MS, feature_count, hop_of
 from raydistill.store.assets import Store
@@ -133,6 +141,19 @@ class SpeechConfig(FrozenConfig):
     def check(self) -> None:
         """Raise DataError if the data set is absent."""
         find_recordings(self.name, self.root)
+
+    @property
+    def folder(self) -> str:
+        """Where its files are looked for, absolute."""
+        return speech_folder(self.name, self.root)
+
+    def files(self) -> tuple[DataFile, ...]:
+        """The files that it is read from.
+
+        Raises:
+            DataError: the data set is absent.
+        """
+        return speech_files(self.name, self.root)
 
     def load(
         self,

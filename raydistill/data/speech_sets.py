@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydistill.data.files import DataFile, files_of
 from raydistill.data.raw import DataError, short_reason
 
 SOUNDS, DOCS = Path("/usr/share/asterisk/sounds"), Path("/usr/share/doc")
@@ -124,6 +125,43 @@ def find_recordings(name: str, root: str | None) -> Listing:
         ) from error
 
 
+def speech_files(name: str, root: str | None) -> tuple[DataFile, ...]:
+    """The files that a data set is read from: recordings and what tells their words.
+
+    Files that are listed as no recordings go by their names alone, so that they are listed again.
+
+    Raises:
+        DataError: see `find_recordings`.
+    """
+    listing = find_recordings(name, root)
+    if name in DEBIAN:
+        folder = SOUNDS / DEBIAN[name].speaker if root is None else Path(root).expanduser()
+        table = _debian_table(DEBIAN[name], folder)
+        named = {path for path, _ in _audio(folder)[0]}
+        told = [DataFile(DEBIAN[name].transcripts, table)]
+    elif name == "ljspeech":
+        folder = _ljspeech_folder(Path(root or "").expanduser())
+        named = set()
+        told = list(files_of(folder, [folder / "metadata.csv"]))
+    else:
+        folder = Path(root or "").expanduser()
+        named = {path for path in folder.rglob("*") if path.is_file()}
+        # Of two recordings of one name, the one in WAV and the other in FLAC, it is one file.
+        texts = {recording.path.with_suffix(".txt") for recording in listing.recordings}
+        told = list(files_of(folder, [path for path in texts if path in named]))
+    used = [recording.path for recording in listing.recordings if recording.path.is_file()]
+    named -= {*used, *(file.path for file in told)}
+    others = (DataFile(path.relative_to(folder).as_posix(), path, True) for path in named)
+    found = [*files_of(folder, used), *told, *others]
+    return tuple(sorted(found, key=lambda file: file.name))
+
+
+def speech_folder(name: str, root: str | None) -> str:
+    """Where they are looked for, absolute."""
+    place = SOUNDS / DEBIAN[name].speaker if root is None else root
+    return os.path.abspath(os.path.expanduser(place))
+
+
 def _find(name: str, root: str | None) -> Listing:
     if name in DEBIAN:
         found = _debian(DEBIAN[name], root)
@@ -150,15 +188,7 @@ def _debian(source: DebianSpeech, root: str | None) -> Listing:
             f"data.name: no speech in {folder}; apt install {source.package} "
             f"{source.text_package}, or give data.root"
         )
-    places = (folder / source.transcripts, DOCS / source.text_package / source.transcripts)
-    table = next((place for place in places if place.is_file()), None)
-    if table is None:
-        # Without transcripts one sentence, read twice, could be in two splits.
-        raise DataError(
-            f"data.name: no transcripts in {places[1]}; apt install {source.text_package}, or put "
-            f"{source.transcripts} in {folder}"
-        )
-    texts = _transcripts(table)
+    texts = _transcripts(_debian_table(source, folder))
     recordings: list[Recording] = []
     audio, dropped = _audio(folder)
     for path, name in audio:
@@ -170,6 +200,18 @@ def _debian(source: DebianSpeech, root: str | None) -> Listing:
         else:
             recordings.append(Recording(path, stem, text, source.speaker))
     return Listing(tuple(recordings), tuple(dropped))
+
+
+def _debian_table(source: DebianSpeech, folder: Path) -> Path:
+    places = (folder / source.transcripts, DOCS / source.text_package / source.transcripts)
+    table = next((place for place in places if place.is_file()), None)
+    if table is None:
+        # Without transcripts one sentence, read twice, could be in two splits.
+        raise DataError(
+            f"data.name: no transcripts in {places[1]}; apt install {source.text_package}, or put "
+            f"{source.transcripts} in {folder}"
+        )
+    return table
 
 
 def _transcripts(path: Path) -> dict[str, str]:
@@ -192,9 +234,13 @@ def _transcripts(path: Path) -> dict[str, str]:
     return {name.strip(): text.strip() for name, text in pairs}
 
 
+def _ljspeech_folder(root: Path) -> Path:
+    return root if (root / "metadata.csv").is_file() else root / "LJSpeech-1.1"
+
+
 def _ljspeech(root: Path) -> Listing:
     """As torchaudio.datasets.LJSPEECH lays it out: metadata.csv beside wavs/."""
-    folder = root if (root / "metadata.csv").is_file() else root / "LJSpeech-1.1"
+    folder = _ljspeech_folder(root)
     table = folder / "metadata.csv"
     if not table.is_file():
         raise DataError(

@@ -75,6 +75,15 @@ def cache_folder() -> Path:
     return Path(given).expanduser() if given else user_cache_path("raydistill")
 
 
+def keeps_files() -> bool:
+    """Whether files are kept on this machine at all.
+
+    Raises:
+        StorageError: the size in the environment is no number.
+    """
+    return _limit() > 0
+
+
 def _limit() -> int:
     """Bytes that the folder may hold."""
     given = os.environ.get(SIZE_VARIABLE, "")

@@ -17,6 +17,7 @@ from raydistill.conditionals.configs import KINDS
 from raydistill.config.base import FrozenConfig
 from raydistill.config.json_text import one_line
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
+from raydistill.data.files import DataFile
 from raydistill.objectives import (
     OBJECTIVES,
     Extra,
@@ -78,6 +79,23 @@ class TrialConfig(FrozenConfig, ABC):
     def data_key(self) -> str:
         """A text that is equal for trials that read the same files; empty for a task without."""
         return ""
+
+    @property
+    def data_folder(self) -> str | None:
+        """Where the files of the data set are looked for, absolute; None if it needs none."""
+        return None
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        """The files of the data set on this machine; none if it comes with a package.
+
+        Raises:
+            DataError: they are absent.
+        """
+        return ()
+
+    def reading_from(self, folder: str) -> Self:
+        """The same trial with another folder for the files of its data set."""
+        return self
 
     @abstractmethod
     def describe(self) -> str:

@@ -49,6 +49,7 @@ class TrialRun:
         device: where it computes.
         on_progress: called on every worker at the same updates.
         kept_tasks: how many tasks its process keeps for trials to come; see `shared_task`.
+        here: a configuration that reads its data set where it is on this machine.
     """
 
     name: str
@@ -58,6 +59,7 @@ class TrialRun:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_progress: Callable[[Progress], None] = lambda progress: None
     kept_tasks: int = KEPT_TASKS
+    here: Callable[[TrialConfig], TrialConfig] = lambda config: config
 
 
 def device_name(device: torch.device) -> str:

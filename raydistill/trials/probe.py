@@ -16,7 +16,7 @@ from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Job
 from raydistill.training.loop import train
 from raydistill.trials.book import device_name
-from raydistill.trials.run import shared_task, student_job
+from raydistill.trials.run import release_memory, shared_task, student_job
 
 WARM_UP, MEASURED = 5, 20
 """Updates that are not looked at, in which libraries choose their kernels; updates that are, twice:
@@ -64,6 +64,7 @@ def measure_trial(config: TrialConfig, store: Store, device: torch.device) -> Tr
 
 
 def _measure(config: TrialConfig, store: Store, device: torch.device) -> TrialMeasurement:
+    release_memory(device)  # of what was measured before
     task = shared_task(config, store, device, kept=1)
     student = task.build_student(config)
     job = student_job(config, task, student)

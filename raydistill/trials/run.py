@@ -51,7 +51,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     """
     entered = time.time()
     torch.set_num_threads(1)
-    task = shared_task(config, run.store, run.device, run.kept_tasks)
+    task = shared_task(run.here(config), run.store, run.device, run.kept_tasks)
     before = read_record(run.folder)
     if before is not None and not _same(before, config, task.teacher_key):
         before = None
@@ -163,7 +163,7 @@ def shared_task(
     if key not in _tasks:
         while _tasks and (len(_tasks) >= kept or _crowded(device)):
             del _tasks[next(iter(_tasks))]
-            _release(device)
+            release_memory(device)
         _tasks[key] = make_task(config, store, device)
     return _tasks[key]
 
@@ -180,8 +180,8 @@ def _crowded(device: torch.device) -> bool:
     return torch.cuda.memory_allocated(device) > KEPT_SHARE * total
 
 
-def _release(device: torch.device) -> None:
-    """Give back what a dropped task had on a GPU: torch would keep it for this process alone."""
+def release_memory(device: torch.device) -> None:
+    """Give back what is no longer used on a GPU: torch would keep it for this process alone."""
     gc.collect()  # tasks and their evaluations refer to each other
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import shutil
+import ssl
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ray.autoscaler._private.kuberay import node_provider
 from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr,
 )
 from ray.autoscaler._private.local.config import prepare_local
 
+from raydistill.cluster import autoscaler
 from raydistill.cluster.autoscaler import autoscaling_of, config_here
 from raydistill.cluster.design.resources import ClusterCapacity, NodeGroup
 
@@ -65,6 +74,70 @@ def test_the_worker_groups_of_a_ray_cluster() -> None:
     head = NodeGroup(0.0)
     cluster = ClusterCapacity((head,), autoscaling_of(config, (head,), head))
     assert (cluster.cpus, cluster.gpus, cluster.workers(1.0)) == (12.0, 3.0, 3)
+
+
+def test_the_ray_cluster_of_the_project() -> None:
+    documents = yaml.safe_load_all((ROOT / "cluster" / "rayjob.yaml").read_text())
+    (job,) = (document for document in documents if document["kind"] == "RayJob")
+    cluster = {"metadata": ray_cluster()["metadata"], "spec": job["spec"]["rayClusterSpec"]}
+    config = _derive_autoscaling_config_from_ray_cr(cluster)
+    head = NodeGroup(0.0)
+    found = ClusterCapacity((head,), autoscaling_of(config, (head,), head))
+    assert found.gpus >= 1.0
+    assert found.workers(1.0) == found.gpus
+    assert found.several_nodes
+
+
+class _Kubernetes(BaseHTTPRequestHandler):
+    """Answers as the API server does, to who has the pod's token."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Authorization"] == "Bearer of-this-pod"
+        asked = self.path == "/apis/ray.io/v1/namespaces/default/rayclusters/sweeps"
+        content = json.dumps(ray_cluster()).encode()
+        self.send_response(200 if known and asked else 403)
+        self.end_headers()
+        self.wfile.write(content if known and asked else b"{}")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An API server over TLS, and a pod's account beside it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.crt"
+    command = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 1"
+    command += f" -keyout {key} -out {certificate} -subj /CN=127.0.0.1"
+    command += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    (tmp_path / "token").write_text("of-this-pod")
+    (tmp_path / "namespace").write_text("default\n")
+    monkeypatch.setattr(autoscaler, "NAMESPACE", tmp_path / "namespace")
+    monkeypatch.setattr(node_provider, "IN_CLUSTER_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(node_provider, "IN_CLUSTER_CA_CERT_PATH", str(certificate))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("RAY_CLUSTER_NAME", "sweeps")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Kubernetes) as server:
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(certificate, key)
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
+        host = f"https://127.0.0.1:{server.server_port}"
+        # A default argument of the function that makes addresses, taken when it is imported.
+        defaults = (node_provider.KUBERAY_CRD_VER, host)
+        monkeypatch.setattr(node_provider.url_from_resource, "__defaults__", defaults)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield tmp_path
+        server.shutdown()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
+def test_a_pod_of_a_ray_cluster_asks_kubernetes(kubernetes: Path) -> None:
+    found = config_here("10.1.2.3:6379")
+    assert found is not None
+    assert found["available_node_types"]["gpu"]["max_workers"] == 3
+    (kubernetes / "token").write_text("of-another-pod")
+    assert config_here("10.1.2.3:6379") is None
 
 
 @pytest.mark.parametrize("damaged", [{}, {"available_node_types": []}, {"max_workers": "many"}])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from raydistill.data.files import DataFile
 from raydistill.data.images import has_classes
 from raydistill.metrics.norms import FEW_RADII
 from raydistill.students.base import StudentConfig
@@ -150,6 +151,17 @@ class ImageTrial(TrialConfig):
     @property
     def data_key(self) -> str:
         return self.data.model_dump_json()
+
+    @property
+    def data_folder(self) -> str | None:
+        return self.data.folder
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        return self.data.files()
+
+    def reading_from(self, folder: str) -> Self:
+        data = self.data.model_copy(update={"root": folder})
+        return self.model_copy(update={"data": data})
 
     def describe(self) -> str:
         few = f" ({self.data.train_count} to train on)" if self.data.train_count else ""

@@ -8,7 +8,14 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
-from raydistill.data.images import ImageData, check_images, load_images
+from raydistill.data.files import DataFile
+from raydistill.data.images import (
+    ImageData,
+    check_images,
+    image_files,
+    image_folder,
+    load_images,
+)
 from raydistill.metrics.classifier import ClassifierConfig
 from raydistill.tasks.models import resolve_teacher
 from raydistill.teachers.base import TeacherConfig
@@ -44,6 +51,19 @@ class DataConfig(FrozenConfig):
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return check_images(self.name, self.size)
+
+    @property
+    def folder(self) -> str | None:
+        """Where its files are looked for, absolute; None if it comes with a package."""
+        return image_folder(self.name, self.root)
+
+    def files(self) -> tuple[DataFile, ...]:
+        """The files that it is read from; none if it comes with a package.
+
+        Raises:
+            DataError: one is absent.
+        """
+        return image_files(self.name, self.root)
 
     def load(self) -> ImageData:
         """Load the data set, with `train_count` training images.

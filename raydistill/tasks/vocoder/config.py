@@ -15,6 +15,7 @@ from pydantic import (
 
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
+from raydistill.data.files import DataFile
 from raydistill.data.speech import SpeechConfig
 from raydistill.objectives import (
     Extra,
@@ -221,6 +222,17 @@ class VocoderTrial(TrialConfig):
     @property
     def data_key(self) -> str:
         return self.data.model_dump_json()
+
+    @property
+    def data_folder(self) -> str | None:
+        return self.data.folder
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        return self.data.files()
+
+    def reading_from(self, folder: str) -> Self:
+        data = self.data.model_copy(update={"root": folder})
+        return self.model_copy(update={"data": data})
 
     def describe(self) -> str:
         return f"{self.data.name} at {self.data.rate} Hz"
