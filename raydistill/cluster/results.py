@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import optuna
@@ -31,13 +32,16 @@ from raydistill.tasks.trial_config import TrialConfig
 from raydistill.trials.run import read_record
 
 MAX_FAILURES_SHOWN = 20
+READERS = 16
+"""Records that are read at once: a bucket takes its time for each."""
 MEDIA = (".png", ".wav")
 
 
 def sweep_records(folder: Storage) -> tuple[Record, ...]:
     """The records of a sweep that can be read, in order of their trials."""
     names = [name for name in folder.names() if name.startswith("trial_")]
-    records = [read_record(folder.child(name)) for name in names]
+    with ThreadPoolExecutor(READERS) as readers:
+        records = list(readers.map(lambda name: read_record(folder.child(name)), names))
     return tuple(record for record in records if record is not None)
 
 

@@ -15,7 +15,8 @@ from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings, saved_
 from raydistill.cluster.study_file import driver_folder
 from raydistill.config.errors import ConfigError
 from raydistill.store.lease import LEASE_SECONDS, Lease, LeaseHeldError, lock_identity
-from raydistill.store.storage import Storage
+from raydistill.store.node_cache import FOLDER_VARIABLE
+from raydistill.store.storage import Storage, StorageError
 
 Message = TypeVar("Message")
 
@@ -171,14 +172,20 @@ def only_driver(
         StorageError: the bucket cannot be read or written.
     """
     here = driver_folder(folder)
-    here.mkdir(parents=True, exist_ok=True)
     lock = FileLock(here / LOCK)
     try:
+        here.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
             f"name: another process is running the sweep {name!r}; wait for it, or end it first"
         ) from None
+    except OSError as error:
+        field = "storage_path" if folder.local_path is not None else FOLDER_VARIABLE
+        raise StorageError(
+            f"{field}: the folder {here} for the sweep's study cannot be used "
+            f"({error.strerror or error}); give one that you own"
+        ) from error
     try:
         if folder.local_path is not None:
             yield Driver(name)
@@ -195,7 +202,6 @@ def only_driver(
         try:
             yield Driver(name, lease)
         finally:
-            with contextlib.suppress(OSError):  # then it ends by itself, after its time
-                lease.release()
+            lease.release()
     finally:
         lock.release()

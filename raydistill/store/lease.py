@@ -8,6 +8,7 @@ the holder itself stops well before, counting from when it last wrote the file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -27,6 +28,9 @@ LEASE_SECONDS = 180.0
 
 LONGEST_SECONDS = 600.0
 """For which the lease of another version, or a damaged one, is respected."""
+
+LONGEST_GOODBYE = 10.0
+"""Seconds that a holder takes to give its lease back."""
 
 BEATS = 12
 """How often a holder shows itself during a lease."""
@@ -118,19 +122,19 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Let others have it at once; a bucket that cannot be reached keeps it to its end.
-
-        Raises:
-            OSError: the bucket cannot be read or written.
-        """
+        """Let others have it at once; in a bucket that does not answer, it ends after its time."""
         self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(self._own.seconds / BEATS)
-        if self.lost:
-            return
-        found = self.folder.read_tagged(LEASE)
-        if read_holder(found).owner == self._own.owner:
-            self.folder.replace(LEASE, _content(Holder()), found.tag)
+        # In a thread, since a request may be tried again for minutes, which nobody should wait for.
+        last = threading.Thread(target=self._give_back, name="lease", daemon=True)
+        last.start()
+        last.join(LONGEST_GOODBYE)
+
+    def _give_back(self) -> None:
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            found = self.folder.read_tagged(LEASE)
+            if not self.lost and read_holder(found).owner == self._own.owner:
+                self.folder.replace(LEASE, _content(Holder()), found.tag)
 
     def _take_over(self, say: Callable[[str], None], longest: float) -> None:
         found = self.folder.read_tagged(LEASE)
@@ -179,8 +183,8 @@ class Lease:
             except FileNotFoundError:
                 self.lose(f"somebody has deleted {LEASE}")
                 return
-            except OSError:
-                pass  # the bucket may be back before the lease ends
+            except Exception:  # noqa: BLE001  (the bucket may be back before the lease ends)
+                pass
             pause = self._own.seconds / BEATS / 4
 
 

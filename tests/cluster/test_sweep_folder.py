@@ -18,7 +18,7 @@ from raydistill.cluster.sweep_folder import (
     sweep_name,
 )
 from raydistill.config.errors import ConfigError
-from raydistill.store.storage import Storage
+from raydistill.store.storage import Storage, StorageError
 from tests.cluster.scripts import load_script
 
 SETTINGS = SweepSettings(name="one")
@@ -101,6 +101,16 @@ def test_only_a_sweep_that_goes_on_has_failed_trials(tmp_path, question):
     settings = replace(SETTINGS, retry_failed=True)
     with pytest.raises(ConfigError, match=r"retry_failed: .* add --resume"):
         read_saved_settings(Storage.open(tmp_path), "one", settings, question)
+
+
+def test_a_cache_that_cannot_be_used_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RAYDISTILL_CACHE", str(tmp_path / "file"))
+    with (
+        pytest.raises(StorageError, match=r"RAYDISTILL_CACHE: the folder .* cannot be used"),
+        only_driver(Storage("s3://bucket/one"), "one", pytest.fail),
+    ):
+        pytest.fail("no place for a lock")
 
 
 def start_driver(folder: Storage) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ import sys
 import time
 
 from tests.fuzzing.campaign import count_outcomes
-from tests.fuzzing.readers import READERS
+from tests.fuzzing.studies import READERS
 
 OUTCOMES = ("read", "refused", "built again")
 

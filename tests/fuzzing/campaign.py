@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.fuzzing.readers import READERS
+from tests.fuzzing.studies import READERS
 
 
 def count_outcomes(name: str, examples: int) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzzing.campaign import count_outcomes
-from tests.fuzzing.readers import READERS
+from tests.fuzzing.studies import READERS
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -27,6 +27,12 @@ SEARCHED_METRIC = "searched"
 RETRY_OF = "retry_of"
 """Attribute of a further attempt: the number of the first."""
 
+_UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError,
+    optuna.exceptions.OptunaError,
+)  # fmt: skip
+"""What Optuna raises at a line whose values it does not expect."""
+
 ENDED = (TrialState.COMPLETE, TrialState.FAIL)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -60,7 +66,12 @@ def trial_name(number: int) -> str:
 
 def is_record(line: dict[str, Any]) -> bool:
     """Whether a JSON object can be a line of Optuna's journal."""
-    return isinstance(line.get("op_code"), int) and isinstance(line.get("worker_id"), str)
+    tables = ("user_attr", "user_attrs", "system_attr", "system_attrs")
+    return (
+        isinstance(line.get("op_code"), int)
+        and isinstance(line.get("worker_id"), str)
+        and all(isinstance(line[name], dict) for name in tables if name in line)
+    )
 
 
 def open_study(
@@ -72,7 +83,7 @@ def open_study(
 
     Args:
         journal: the file; its folder is created.
-        name: of the study.
+        name: of the study, where it is created.
         objectives: how many values each trial reports.
         say: called with a line if a crash has torn the end of the file.
 
@@ -85,13 +96,12 @@ def open_study(
     backend = JournalBackend(journal)
     try:
         storage = JournalStorage(backend)
-    except (AssertionError, LookupError, TypeError, ValueError):
+    except _UNREADABLE:
         # A record that Optuna cannot follow: it was the last one that it had asked for.
         lines = journal.read_bytes().count(b"\n")
         raise damage(journal, backend.journal.line, lines) from None
-    # `load_if_exists` would write to the journal only to find that the study is there.
-    if name in {found.study_name for found in storage.get_all_studies()}:
-        return optuna.load_study(study_name=name, storage=storage)
+    for found in storage.get_all_studies():  # one, by its old name where the folder has a new one
+        return optuna.load_study(study_name=found.study_name, storage=storage)
     directions = [optuna.study.StudyDirection.MINIMIZE] * objectives
     return optuna.create_study(storage=storage, study_name=name, directions=directions)
 
@@ -104,7 +114,8 @@ def at_once(study: optuna.Study) -> contextlib.AbstractContextManager[None]:
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     """The number that names a trial of the sweep: of its first attempt."""
-    return int(trial.user_attrs.get(RETRY_OF, trial.number))
+    first = trial.user_attrs.get(RETRY_OF)
+    return first if isinstance(first, int) else trial.number
 
 
 def attempts(study: optuna.Study) -> dict[str, FrozenTrial]:
