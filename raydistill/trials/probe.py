@@ -120,20 +120,20 @@ class _Watch:
             torch.cuda.synchronize(self._device)
 
     def _start_profile(self) -> None:
-        if self._device.type != "cuda":
-            return
-        self._profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+        activity = torch.profiler.ProfilerActivity.CPU
+        if self._device.type == "cuda":
+            activity = torch.profiler.ProfilerActivity.CUDA
+        self._profile = torch.profiler.profile(activities=[activity])
         self._profile.start()
 
     def _end_profile(self) -> None:
-        if self._profile is None:
-            return
+        assert self._profile is not None
         self._profile.stop()
         intervals = [
             (event.time_range.start, event.time_range.end)
             for event in self._profile.events() or ()
             # What the program has named spans the gaps between kernels, too.
-            if event.device_type.name == "CUDA" and not event.is_user_annotation
+            if event.device_type.name.lower() == self._device.type and not event.is_user_annotation
         ]
         if not intervals:
             raise RuntimeError("the profiler saw no work on the device")

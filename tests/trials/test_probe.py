@@ -27,6 +27,7 @@ def test_a_trial_is_measured_by_its_own_updates_and_leaves_nothing(empty: Store)
     found = measure_trial(parse_trial({"task": "gaussian", "dimension": 4}), empty, CPU)
     assert (found.device, found.problem) == ("cpu", "")
     assert 1e-5 < found.seconds < 1.0
+    assert 0.0 < found.busy <= 1.0  # of the profiler's own events, as on a GPU
     assert empty.storage.names() == []
 
 
