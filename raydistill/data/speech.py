@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from torch import Tensor
 
 import raydistill.data.world
@@ -140,12 +140,24 @@ class SpeechConfig(FrozenConfig):
 
     def check(self) -> None:
         """Raise DataError if the data set is absent."""
-        find_recordings(self.name, self.root)
+        find_recordings(self.name, self._read_root)
+
+    _place: str | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> str:
         """Where its files are looked for, absolute."""
-        return speech_folder(self.name, self.root)
+        return speech_folder(self.name, self._read_root)
+
+    @property
+    def _read_root(self) -> str | None:
+        return self._place or self.root
+
+    def reading_from(self, folder: str) -> SpeechConfig:
+        """The same, read from another folder; what it says when it is written stays as it is."""
+        moved = self.model_copy()
+        moved._place = folder
+        return moved
 
     def files(self) -> tuple[DataFile, ...]:
         """The files that it is read from.
@@ -153,7 +165,7 @@ class SpeechConfig(FrozenConfig):
         Raises:
             DataError: the data set is absent.
         """
-        return speech_files(self.name, self.root)
+        return speech_files(self.name, self._read_root)
 
     def load(
         self,
@@ -169,7 +181,7 @@ class SpeechConfig(FrozenConfig):
         Raises:
             DataError: the data set is absent, or nothing usable is left for a split.
         """
-        listing = find_recordings(self.name, self.root)
+        listing = find_recordings(self.name, self._read_root)
         dropped = list(listing.dropped)
         names: dict[str, str] = {}
 
@@ -192,7 +204,8 @@ class SpeechConfig(FrozenConfig):
         for name, spoken in splits.items():
             if not spoken:
                 raise DataError(
-                    f"data.root: no usable recording is left for {name} in {self.root or self.name}"
+                    f"data.root: no usable recording is left for {name} in "
+                    f"{self._read_root or self.name}"
                     f"{_examples(dropped)}; give at least three different sentences of mono speech"
                 )
         wanted = [one for spoken in splits.values() for one in spoken]

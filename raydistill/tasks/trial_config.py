@@ -94,7 +94,7 @@ class TrialConfig(FrozenConfig, ABC):
         return ()
 
     def reading_from(self, folder: str) -> Self:
-        """The same trial with another folder for the files of its data set."""
+        """The same trial, its data set read from another folder; what it says stays as it is."""
         return self
 
     @abstractmethod

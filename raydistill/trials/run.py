@@ -159,7 +159,7 @@ def shared_task(
         kept: how many tasks the process keeps at most, this one included. On a GPU it keeps fewer
             if those that it has take more than `KEPT_SHARE` of its memory.
     """
-    key = (shared_part(config), store.storage.uri, str(device))
+    key = (shared_part(config), config.data_folder, store.storage.uri, str(device))
     if key not in _tasks:
         while _tasks and (len(_tasks) >= kept or _crowded(device)):
             del _tasks[next(iter(_tasks))]
@@ -168,7 +168,7 @@ def shared_task(
     return _tasks[key]
 
 
-_tasks: dict[tuple[str, str, str], Task] = {}
+_tasks: dict[tuple[str, str | None, str, str], Task] = {}
 """Teacher, data and pairs stay on the device between the trials of one process."""
 
 

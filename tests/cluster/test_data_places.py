@@ -21,12 +21,13 @@ from raydistill.data.raw import DataError
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
-from raydistill.tasks.registry import parse_trial
+from raydistill.tasks.registry import parse_trial, space_of
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.trials.book import TrialRun
 from raydistill.trials.run import run_trial
 from tests.data.test_staging import write_idx
 from tests.helpers import merge
+from tests.voices import small_trial, write_voices
 
 
 @pytest.fixture
@@ -45,8 +46,10 @@ def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrialConfig:
 
 
 def root_of(config: TrialConfig) -> str:
-    root: str = config.model_dump()["data"]["root"]
-    return root
+    """Where a trial reads; what it says of that is what the user gave."""
+    assert config.model_dump()["data"]["root"] == "mine"
+    assert config.data_folder is not None
+    return config.data_folder
 
 
 def test_on_one_machine_nothing_is_copied_and_folders_are_absolute(
@@ -56,7 +59,6 @@ def test_on_one_machine_nothing_is_copied_and_folders_are_absolute(
     assert store.storage.names() == []
     monkeypatch.chdir("/")
     assert root_of(places.here(trial, store)) == str(tmp_path / "driver" / "mine")
-    assert root_of(trial) == "mine"
     shutil.rmtree(tmp_path / "driver")
     with pytest.raises(DataError, match=r"data\.root: .*mine is not on .* --resume"):
         places.here(trial, store)
@@ -74,6 +76,19 @@ def test_for_other_machines_they_are_staged_and_read_there(
     assert Path(there).is_relative_to(tmp_path / "cache")
     assert root_of(places.here(smaller, store)) == there
     check_places([places.here(trial, store)], DataPlaces())
+
+
+def test_what_is_said_of_speech_that_is_read_elsewhere_is_what_the_user_gave(
+    tmp_path: Path,
+) -> None:
+    write_voices(tmp_path / "copy", 0.45)
+    trial = parse_trial(small_trial(tmp_path / "given"))
+    moved = trial.reading_from(str(tmp_path / "copy"))
+    assert moved.to_json() == trial.to_json()
+    check_places([moved], DataPlaces())
+    with pytest.raises(DataError):
+        check_places([trial], DataPlaces())
+    assert space_of(moved).model_dump()["data"]["root"] == str(tmp_path / "given")
 
 
 def test_sets_that_come_with_packages_stay_where_they_are(store: Store) -> None:

@@ -160,8 +160,7 @@ class ImageTrial(TrialConfig):
         return self.data.files()
 
     def reading_from(self, folder: str) -> Self:
-        data = self.data.model_copy(update={"root": folder})
-        return self.model_copy(update={"data": data})
+        return self.model_copy(update={"data": self.data.reading_from(folder)})
 
     def describe(self) -> str:
         few = f" ({self.data.train_count} to train on)" if self.data.train_count else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, model_validator
 
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
@@ -52,10 +52,22 @@ class DataConfig(FrozenConfig):
         """(C, H, W)."""
         return check_images(self.name, self.size)
 
+    _place: str | None = PrivateAttr(default=None)
+
     @property
     def folder(self) -> str | None:
         """Where its files are looked for, absolute; None if it comes with a package."""
-        return image_folder(self.name, self.root)
+        return image_folder(self.name, self._read_root)
+
+    @property
+    def _read_root(self) -> str | None:
+        return self._place or self.root
+
+    def reading_from(self, folder: str) -> DataConfig:
+        """The same, read from another folder; what it says when it is written stays as it is."""
+        moved = self.model_copy()
+        moved._place = folder
+        return moved
 
     def files(self) -> tuple[DataFile, ...]:
         """The files that it is read from; none if it comes with a package.
@@ -63,7 +75,7 @@ class DataConfig(FrozenConfig):
         Raises:
             DataError: one is absent.
         """
-        return image_files(self.name, self.root)
+        return image_files(self.name, self._read_root)
 
     def load(self) -> ImageData:
         """Load the data set, with `train_count` training images.
@@ -71,7 +83,7 @@ class DataConfig(FrozenConfig):
         Raises:
             DataError: it is absent, damaged, or has fewer training images.
         """
-        data = load_images(self.name, self.size, self.root)
+        data = load_images(self.name, self.size, self._read_root)
         return data if self.train_count is None else data.keep(self.train_count)
 
 

@@ -231,8 +231,7 @@ class VocoderTrial(TrialConfig):
         return self.data.files()
 
     def reading_from(self, folder: str) -> Self:
-        data = self.data.model_copy(update={"root": folder})
-        return self.model_copy(update={"data": data})
+        return self.model_copy(update={"data": self.data.reading_from(folder)})
 
     def describe(self) -> str:
         return f"{self.data.name} at {self.data.rate} Hz"
