@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,12 @@ def check_places(configs: Sequence[TrialConfig], before: DataPlaces) -> None:
 
 
 def place_data(
-    configs: Sequence[TrialConfig], before: DataPlaces, store: Store, *, elsewhere: bool
+    configs: Sequence[TrialConfig],
+    before: DataPlaces,
+    store: Store,
+    *,
+    elsewhere: bool,
+    say: Callable[[str], None] = lambda line: None,
 ) -> DataPlaces:
     """Decide where data sets are read, and stage those that other machines need.
 
@@ -107,6 +112,7 @@ def place_data(
         before: of the sweep that is resumed.
         store: of the sweep.
         elsewhere: whether work may run on other machines.
+        say: told of each set that is in the store.
 
     Raises:
         DataError: a data set is absent.
@@ -132,6 +138,7 @@ def place_data(
                 f"data.root: the files in {folder} are not those that the sweep has begun with; "
                 "restore them, or start a sweep under another --name"
             )
+        say(f"data set {config.dataset}: its {len(files)} files are in the store, for all machines")
     return DataPlaces(tuple(staged.items()), tuple(folders.items()))
 
 

@@ -158,7 +158,8 @@ def run_sweep(
         check_unchanged(folder, name, saved)
         folder.write(SWEEP_FILE, plan.to_json().encode())
         try:
-            data = place_data(needed, placed, store, elsewhere=cluster.several_nodes)
+            say = _sayer(console)
+            data = place_data(needed, placed, store, elsewhere=cluster.several_nodes, say=say)
             if data.staged:
                 folder.write(PLACES, data.to_json().encode())
             place = TrialPlace(folder, store, allotment.trial, plan.question.metrics, data)

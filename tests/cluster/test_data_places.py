@@ -68,7 +68,9 @@ def test_for_other_machines_they_are_staged_and_read_there(
     trial: TrialConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smaller = parse_trial({"data": {"name": "mnist", "root": "mine", "size": 4}})
-    places = place_data([trial, smaller], DataPlaces(), store, elsewhere=True)
+    said: list[str] = []
+    places = place_data([trial, smaller], DataPlaces(), store, elsewhere=True, say=said.append)
+    assert set(said) == {"data set mnist: its 4 files are in the store, for all machines"}
     assert len(store.storage.child(staging.KIND).names()) == 1
     monkeypatch.chdir("/")
     shutil.rmtree(tmp_path / "driver")
