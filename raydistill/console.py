@@ -59,6 +59,8 @@ class ExitStatus(IntEnum):
         REFUSED: something on the command line, or that it names, cannot be; nothing was done.
         SOME_FAILED: some trials failed; the others ended well.
         ALL_FAILED: every trial failed.
+        STOPPED: nothing worked any more, such as on machines that lack a package; what was done is
+            kept.
         INTERRUPTED: Ctrl-C, or another driver has taken over; what was done so far is kept.
     """
 
@@ -66,6 +68,7 @@ class ExitStatus(IntEnum):
     REFUSED = 2
     SOME_FAILED = 3
     ALL_FAILED = 4
+    STOPPED = 5
     INTERRUPTED = 130
 
     @classmethod
@@ -79,7 +82,8 @@ class ExitStatus(IntEnum):
 EXIT_STATUS_HELP = (
     f"exit status: {ExitStatus.OK.value} all trials ended well, {ExitStatus.REFUSED.value} refused "
     f"before any work, {ExitStatus.SOME_FAILED.value} some trials failed, "
-    f"{ExitStatus.ALL_FAILED.value} all trials failed, {ExitStatus.INTERRUPTED.value} interrupted"
+    f"{ExitStatus.ALL_FAILED.value} all trials failed, {ExitStatus.STOPPED.value} stopped since "
+    f"nothing works, {ExitStatus.INTERRUPTED.value} interrupted"
 )
 """One line for the end of `--help`."""
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
-
-Message = TypeVar("Message")
 
 
 class Interrupts:
@@ -32,15 +29,6 @@ class Interrupts:
         """Raise KeyboardInterrupt if there was an interrupt, even one that a library swallowed."""
         if self._seen:
             raise KeyboardInterrupt
-
-    def checked(self, listen: Callable[[Message], None]) -> Callable[[Message], None]:
-        """A listener that first raises KeyboardInterrupt if there was an interrupt."""
-
-        def hear(message: Message) -> None:
-            self.check()
-            listen(message)
-
-        return hear
 
 
 @contextmanager

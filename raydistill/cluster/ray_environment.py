@@ -22,6 +22,8 @@ SOCKET_BELOW_TMPDIR = "/ray/session_2026-01-01_00-00-00_000000_{process}/sockets
 
 DEFAULT_TMPDIR = "/tmp"
 
+CLIENT_SCHEME = "ray://"
+
 CONNECT_SECONDS = 5.0
 """How long an address may take to accept a connection."""
 
@@ -47,11 +49,17 @@ class RayAddress:
         """Try to connect first: Ray itself waits minutes for an address where nothing listens.
 
         Raises:
-            ConfigError: nothing listens there.
+            ConfigError: nothing listens there, or only Ray's client does.
         """
         if self.value is None or self.value in ("auto", "local"):
             return
-        host, _, port = self.value.removeprefix("ray://").rpartition(":")
+        if self.value.startswith(CLIENT_SCHEME):
+            raise ConfigError(
+                f"{self.field}: {self.value!r} is an address of Ray's client, which would run the "
+                "search on the head and leave its study here; run the script on the cluster "
+                "(`ray exec`, `ray submit`, `ray job submit`), or give the host:port of its head"
+            )
+        host, _, port = self.value.rpartition(":")
         try:
             place = (host.strip("[]"), int(port))
             socket.create_connection(place, timeout=CONNECT_SECONDS).close()

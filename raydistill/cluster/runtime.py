@@ -38,6 +38,8 @@ DRIVER_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Between evaluations a trial reports progress without the searched metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # A failed attempt is told in one line, by the rule that counts it.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Many short reports of many trials are normal here.
     "TUNE_WARN_THRESHOLD_S": "10",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",

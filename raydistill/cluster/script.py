@@ -10,9 +10,9 @@ from typing import TypeVar
 import tyro
 from rich.console import Console
 
-from raydistill.cluster.assets import original_error
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.settings import SweepSettings, with_resume_value
+from raydistill.cluster.errors import SweepStoppedError
 from raydistill.cluster.sweep import (
     SweepInterruptedError,
     SweepResult,
@@ -68,7 +68,7 @@ def run_script(work: Callable[[Console], Iterable[SweepResult | None]]) -> None:
     try:
         results = [result for result in work(console) if result is not None]
     except (ConfigError, DataError, StorageError) as error:
-        print(original_error(error), file=sys.stderr)
+        print(error, file=sys.stderr)
         sys.exit(ExitStatus.REFUSED)
     except TeacherDivergedError as error:
         print(error, file=sys.stderr)
@@ -76,6 +76,9 @@ def run_script(work: Callable[[Console], Iterable[SweepResult | None]]) -> None:
     except SweepLostError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitStatus.INTERRUPTED)
+    except SweepStoppedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(ExitStatus.STOPPED)
     except SweepInterruptedError as interrupted:
         console.print(str(interrupted), soft_wrap=True)
         sys.exit(ExitStatus.INTERRUPTED)

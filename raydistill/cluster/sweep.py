@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from raydistill.cluster.allotment import allot
-from raydistill.cluster.assets import original_error, prepare_assets
+from raydistill.cluster.assets import Listener, prepare_assets
 from raydistill.cluster.commands import resume_command
 from raydistill.cluster.data_places import (
     PLACES,
@@ -26,8 +26,10 @@ from raydistill.cluster.design.resources import ClusterCapacity
 from raydistill.cluster.design.settings import SWEEP_FILE, SweepSettings, complete_settings
 from raydistill.cluster.design.study import open_study
 from raydistill.cluster.display import TeacherDisplay
+from raydistill.cluster.errors import SweepStoppedError
 from raydistill.cluster.failures import TrialFailure, failed_trials
 from raydistill.cluster.interrupts import remember_interrupts
+from raydistill.cluster.mailbox import open_mailbox
 from raydistill.cluster.probing import measure_sizes
 from raydistill.cluster.results import (
     print_failures,
@@ -36,6 +38,7 @@ from raydistill.cluster.results import (
     print_results,
     sweep_records,
 )
+from raydistill.cluster.retried_tasks import TaskGivenUpError
 from raydistill.cluster.retries import queue_failed
 from raydistill.cluster.runtime import connect, look
 from raydistill.cluster.study_file import study_file
@@ -54,6 +57,7 @@ from raydistill.config.errors import ConfigError
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import TrainingDivergedError
 
@@ -122,6 +126,7 @@ def run_sweep(
     Raises:
         ConfigError, DataError, StorageError: something is refused, before any work.
         TeacherDivergedError: a teacher could not be trained.
+        SweepStoppedError: nothing in it works any more.
         SweepInterruptedError: Ctrl-C, once there is something to continue.
         SweepLostError: another driver has taken the sweep over.
     """
@@ -154,6 +159,7 @@ def run_sweep(
     if cluster.dashboard:
         console.print(f"Ray's dashboard, while it runs: http://{cluster.dashboard}")
     store = Store(root.child(STORE))
+    again = resume_command(question.name, folder, question.resume_name or name)
     with only_driver(folder, name, _sayer(console)) as driver:
         check_unchanged(folder, name, saved)
         folder.write(SWEEP_FILE, plan.to_json().encode())
@@ -173,8 +179,12 @@ def run_sweep(
             result = _run(plan, place, allotment.concurrency, console, driver, start)
         except KeyboardInterrupt:
             result = None  # all work so far is in checkpoints, which resuming goes on from
+        except (SweepStoppedError, TaskGivenUpError) as error:
+            raise SweepStoppedError(
+                f"the sweep was stopped, since nothing in it works: {error}\n"
+                f"mend that and continue with: {again}"
+            ) from None
     if result is None:
-        again = resume_command(question.name, folder, question.resume_name or name)
         raise SweepInterruptedError(again)
     return result
 
@@ -188,25 +198,29 @@ def _prepare(
 ) -> None:
     """Build what the trials need, and print each teacher once."""
     printed: set[str] = set()
-    for config in needed:
-        began = time.monotonic()
-        with (
-            TeacherDisplay(console, place.sweep.child(FOLDER), config) as display,
-            remember_interrupts() as interrupts,
-        ):
-            on_progress = driver.checked(interrupts.checked(display.progress))
-            on_message = driver.checked(interrupts.checked(display.message))
-            try:
-                assets = prepare_assets(config, place, cluster, on_progress, on_message)
-            except TrainingDivergedError as error:
-                raise TeacherDivergedError(
-                    f"teacher of {config.describe()}: its training diverged: "
-                    f"{original_error(error)} of the teacher; no trial was run"
-                ) from None
-            interrupts.check()
-        if assets.teacher not in printed:
-            printed.add(assets.teacher)
-            print_prepared(console, config, assets, time.monotonic() - began)
+    with open_mailbox() as mailbox:
+        for config in needed:
+            began = time.monotonic()
+            with (
+                TeacherDisplay(console, place.sweep.child(FOLDER), config) as display,
+                remember_interrupts() as interrupts,
+            ):
+                listener = Listener(
+                    display.progress, display.message, (interrupts.check, driver.check)
+                )
+                try:
+                    assets = prepare_assets(config, place, cluster, mailbox, listener)
+                except TrainingDivergedError as error:
+                    raise TeacherDivergedError(
+                        f"teacher of {config.describe()}: its training diverged: {error} of the "
+                        "teacher; no trial was run"
+                    ) from None
+                except SamplesDivergedError as error:
+                    raise TeacherDivergedError(f"{error}; no trial was run") from None
+                interrupts.check()
+            if assets.teacher not in printed:
+                printed.add(assets.teacher)
+                print_prepared(console, config, assets, time.monotonic() - began)
 
 
 def _run(

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -17,8 +17,6 @@ from raydistill.config.errors import ConfigError
 from raydistill.store.lease import LEASE_SECONDS, Lease, LeaseHeldError, lock_identity
 from raydistill.store.node_cache import FOLDER_VARIABLE
 from raydistill.store.storage import Storage, StorageError
-
-Message = TypeVar("Message")
 
 STORE = "store"
 """The folder of teachers, pairs and classifiers beside the sweeps."""
@@ -141,15 +139,6 @@ class Driver:
                 f"the sweep {self.name!r} is not this driver's any more: {self.lost}. It stops "
                 "here and publishes nothing more; its trials are kept, and --resume continues it"
             )
-
-    def checked(self, listen: Callable[[Message], None]) -> Callable[[Message], None]:
-        """A listener that first raises SweepLostError if the sweep is lost."""
-
-        def hear(message: Message) -> None:
-            self.check()
-            listen(message)
-
-        return hear
 
 
 @contextlib.contextmanager

@@ -7,31 +7,51 @@ loop's own, in the trial's folder: Train need not have polled a checkpoint for i
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray.train
 from ray import tune
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 
 from raydistill.cluster.data_places import DataPlaces
 from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.design.study import searched_names
 from raydistill.cluster.devices import granted_device
+from raydistill.cluster.drain import node_drains
+from raydistill.cluster.errors import (
+    FINAL_ERRORS,
+    AttemptError,
+    cause_of_loss,
+    failures_told,
+    original_error,
+)
+from raydistill.cluster.mailbox import Mailbox
 from raydistill.cluster.reports import DueReports, ReportClock
 from raydistill.record import Record
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial_json, train_teacher
 from raydistill.tasks.trial_config import TrialConfig
-from raydistill.training.job import Progress, Workers
+from raydistill.training.job import Progress, TrainingStoppedError, Workers
+from raydistill.training.stopping import stop_when
 from raydistill.trials.book import KEPT_TASKS, TrialRun
-from raydistill.trials.run import fail_trial, read_record, run_trial
+from raydistill.trials.run import cause_of, fail_trial, read_record, run_trial
 
-MAX_FAILURES = 3
-"""Deaths of a trial's process (a lost spot node, an out-of-memory kill) that it survives."""
+TRAIN_ENVIRONMENT = {
+    # Workers wait for a node that boots: a spot node takes 5 to 10 minutes, and may be refused at
+    # first. What can never be met is refused before any trial.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",
+    # Workers stay in the folder where paths of the configuration lead from.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # The default of 2 s would be added to the end of every nested trial.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+}
+"""Of the process that starts a TorchTrainer, which hands it on to controller and workers."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +78,12 @@ class TrialPlace:
 
 
 def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
-    """Run a trial in this process and report to Tune."""
+    """Run a trial in this process and report to Tune.
+
+    Raises:
+        AttemptError: it may be tried again, in another process: this one may be what is broken.
+        TrainingStoppedError: this node goes; another is to go on from the checkpoint.
+    """
     folder = place.sweep.child(name)
     device = granted_device(place.resources.gpus_per_worker)
     reports = ReportClock()
@@ -77,38 +102,88 @@ def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
         here=place.here,
     )
     try:
-        record = run_trial(config, run)
-    except Exception as error:  # noqa: BLE001  (a trial that fails must not end the sweep)
-        record = fail_trial(config, folder, name, error)
+        with failures_told(), stop_when(_checked_drain()):
+            record = run_trial(config, run)
+    except FINAL_ERRORS as error:
+        record = fail_trial(config, folder, name, cause_of(error))
     tune.report(final_metrics(record, place.metrics))
 
 
 def nested_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
-    """Run a trial in several DDP workers under this one, and report to Tune."""
+    """Run a trial in several DDP workers under this one, and report to Tune.
+
+    Raises:
+        AttemptError, TrainingStoppedError: as for `inline_trial`.
+    """
     folder = place.sweep.child(name)
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"config": config.to_json(), "name": name, "place": place},
-        scaling_config=_scaling(place.resources),
-        run_config=_run_config(name, place, [DueReports()]),
-    )
+    settings = {"config": config.to_json(), "name": name, "place": place}
     try:
-        trainer.fit()
+        _fit(_worker, settings, name, place, [DueReports()])
         record = read_record(folder)
-        assert record is not None, "the first worker writes the record before it returns"
-    except Exception as error:  # noqa: BLE001
-        record = fail_trial(config, folder, name, error)
+        if record is None:
+            raise AttemptError("the workers ended without a record that can be read")
+    except FINAL_ERRORS as error:  # its traceback is a worker's, and was lost on the way
+        record = fail_trial(config, folder, name, cause_of(error.with_traceback(None)))
     tune.report(final_metrics(record, place.metrics))
 
 
-def train_teacher_nested(config: TrialConfig, work: Storage, place: TrialPlace) -> None:
-    """Train a teacher in several DDP workers; its final checkpoint is left in `work`."""
-    TorchTrainer(
-        _teacher_worker,
-        train_loop_config={"config": config.to_json(), "work": work, "place": place},
-        scaling_config=_scaling(place.resources),
-        run_config=_run_config("teacher", place, []),
-    ).fit()
+def train_teacher_nested(
+    config: TrialConfig, work: Storage, place: TrialPlace, mailbox: Mailbox
+) -> None:
+    """Train a teacher in several DDP workers; its final checkpoint is left in `work`.
+
+    Args:
+        config: whose teacher it is.
+        work: folder of the checkpoint.
+        place: where the sweep lives.
+        mailbox: told of the progress by the first worker.
+
+    Raises:
+        AttemptError, TrainingStoppedError: as for `inline_trial`.
+        TrainingDivergedError: the loss or a gradient became NaN or infinite.
+    """
+    settings = {"config": config.to_json(), "work": work, "place": place, "mailbox": mailbox}
+    _fit(_teacher_worker, settings, "teacher", place, [])
+
+
+def _fit(
+    work: Callable[[dict[str, Any]], None],
+    settings: dict[str, Any],
+    name: str,
+    place: TrialPlace,
+    callbacks: list[Any],
+) -> None:
+    """Run a function in the workers of a trial; what they raise is raised here, unwrapped."""
+    for variable, value in TRAIN_ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    try:
+        with tempfile.TemporaryDirectory(prefix="raydistill-train-") as scratch:
+            TorchTrainer(
+                work,
+                train_loop_config=settings,
+                scaling_config=_scaling(place.resources),
+                run_config=RunConfig(
+                    name=name,
+                    # Train keeps nothing of use: checkpoints are the loop's own.
+                    storage_path=scratch,
+                    # Whoever asks for the run counts its failures, by what they leave undone.
+                    failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+                    callbacks=callbacks,
+                ),
+            ).fit()
+    except TrainingFailedError as failure:
+        error = original_error(failure)
+        if isinstance(error, (*FINAL_ERRORS, TrainingStoppedError)):
+            raise error from None
+        raise AttemptError(cause_of_loss(failure)) from None
+
+
+def _checked_drain() -> Callable[[], bool]:
+    """The drain watch of this process, where its node does not drain already."""
+    drains = node_drains()
+    if drains():
+        raise TrainingStoppedError("this node is about to go")
+    return drains
 
 
 def progress_metrics(progress: Progress, minimised: tuple[str, ...]) -> dict[str, Any]:
@@ -118,7 +193,11 @@ def progress_metrics(progress: Progress, minimised: tuple[str, ...]) -> dict[str
         progress: of the training loop.
         minimised: names of the validation metrics that the sweep minimises.
     """
-    metrics: dict[str, Any] = {"updates": progress.updates, "total": progress.total}
+    metrics: dict[str, Any] = {
+        "updates": progress.updates,
+        "total": progress.total,
+        "saved": progress.saved,
+    }
     metrics |= progress.scalars
     if progress.evaluation is not None:
         metrics |= progress.evaluation.metrics
@@ -148,8 +227,7 @@ def final_metrics(record: Record, minimised: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    context, place = ray.train.get_context(), settings["place"]
-    workers = Workers(context.get_world_rank(), context.get_world_size())
+    place, workers = settings["place"], _workers()
 
     def on_progress(progress: Progress) -> None:
         ray.train.report(progress_metrics(progress, place.metrics))
@@ -157,19 +235,26 @@ def _worker(settings: dict[str, Any]) -> None:
     config, name = parse_trial_json(settings["config"]), settings["name"]
     folder, device = place.sweep.child(name), get_device()
     run = TrialRun(name, folder, place.store, workers, device, on_progress, here=place.here)
-    run_trial(config, run)
+    with failures_told(), stop_when(node_drains()):
+        run_trial(config, run)
 
 
 def _teacher_worker(settings: dict[str, Any]) -> None:
-    context = ray.train.get_context()
+    workers, mailbox = _workers(), settings["mailbox"]
+
+    def on_progress(progress: Progress) -> None:
+        if workers.rank == 0:
+            mailbox.put(progress)
+
     config = parse_trial_json(settings["config"])
-    train_teacher(
-        settings["place"].here(config),
-        get_device(),
-        settings["work"],
-        Workers(context.get_world_rank(), context.get_world_size()),
-        lambda progress: ray.train.report({"updates": progress.updates}),
-    )
+    with failures_told(), stop_when(node_drains()):
+        here = settings["place"].here(config)
+        train_teacher(here, get_device(), settings["work"], workers, on_progress)
+
+
+def _workers() -> Workers:
+    context = ray.train.get_context()
+    return Workers(context.get_world_rank(), context.get_world_size())
 
 
 def _scaling(resources: TrialResources) -> ScalingConfig:
@@ -180,19 +265,6 @@ def _scaling(resources: TrialResources) -> ScalingConfig:
         num_workers=resources.workers,
         use_gpu=resources.gpus_per_worker > 0.0,
         resources_per_worker=per_worker,
-    )
-
-
-def _run_config(name: str, place: TrialPlace, callbacks: list[Any]) -> RunConfig:
-    return RunConfig(
-        # The trial's own name, without a timestamp: a restarted trial finds its run again.
-        name=name,
-        storage_path=place.sweep.child("train").uri,
-        # Train's default lets a controller fail for ever.
-        failure_config=FailureConfig(
-            max_failures=MAX_FAILURES, controller_failure_limit=MAX_FAILURES
-        ),
-        callbacks=callbacks,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,9 +19,10 @@ from raydistill.cluster.design.resources import TrialResources
 from raydistill.cluster.design.study import attempts, count_ended, queue_points
 from raydistill.cluster.display import TrialTable
 from raydistill.cluster.retries import reopen
+from raydistill.cluster.retry_rule import ATTEMPTS, PAUSE, RetryRule
 from raydistill.cluster.search import StudySearch
 from raydistill.cluster.sweep_folder import Driver
-from raydistill.cluster.train import MAX_FAILURES, TrialPlace, trial_runner
+from raydistill.cluster.train import TrialPlace, trial_runner
 from raydistill.record import FILE_NAME, Record
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial_json
@@ -53,10 +56,12 @@ def run_trials(
 
     Raises:
         SweepLostError: another driver owns the sweep.
+        SweepStoppedError: nothing works; what was running is left to be resumed.
     """
     queue_points(study, plan.queued)
     ended = count_ended(study)
     remaining = plan.total - ended
+    rule = RetryRule(console.print)
     if remaining > 0:
         table = TrialTable(console, plan.total, ended, plan.question.metric)
         # TPE models what it has seen, so that a third of the trials are drawn at random first.
@@ -64,6 +69,8 @@ def run_trials(
         search = StudySearch(
             study, plan.suggest, plan.settings["seed"], startup, lambda: bool(driver.lost)
         )
+        # Tune's snapshots of itself serve nobody here: a bucket that refuses them must end nothing.
+        scratch = tempfile.TemporaryDirectory(prefix="raydistill-tune-")
         tuner = tune.Tuner(
             tune.with_resources(
                 _trial_function(plan.base, place), _placement_group(place.resources)
@@ -77,9 +84,9 @@ def run_trials(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=place.sweep.uri,
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                callbacks=[table],
+                storage_path=scratch.name,
+                failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
+                callbacks=[table, rule],
                 stop=StopWhenLost(driver),
                 verbose=0,
             ),
@@ -88,8 +95,12 @@ def run_trials(
             tuner.fit()
         finally:
             table.close()
+            scratch.cleanup()
+            if not driver.lost:
+                _record_given_up(study, plan, place.sweep, rule.causes)
         driver.check()
-    _record_deaths(study, plan, place.sweep)
+    else:  # a driver that was killed may have left some
+        _record_given_up(study, plan, place.sweep, rule.causes)
     return count_ended(study) >= plan.total
 
 
@@ -116,6 +127,7 @@ def _trial_function(base: TrialConfig, place: TrialPlace) -> Callable[[dict[str,
     def trial(values: dict[str, Any]) -> None:
         from raydistill.tasks.trial_fields import with_fields
 
+        time.sleep(values.get(PAUSE, 0.0))
         if values["retry"]:
             reopen(place.sweep.child(values["trial"]))
         config = with_fields(parse_trial_json(base_json), values["point"])
@@ -136,8 +148,17 @@ def _placement_group(resources: TrialResources) -> PlacementGroupFactory:
     return PlacementGroupFactory([bundle])
 
 
-def _record_deaths(study: optuna.Study, plan: SweepPlan, folder: Storage) -> None:
-    """Write the record of a trial whose process died more often than allowed: it could not."""
+def _record_given_up(
+    study: optuna.Study, plan: SweepPlan, folder: Storage, causes: dict[str, str]
+) -> None:
+    """Write the records of trials that were given up: their processes could not.
+
+    Args:
+        study: of the sweep.
+        plan: of the sweep.
+        folder: of the sweep.
+        causes: why, by the trial's name; a driver that has ended since knew of others.
+    """
     for name, trial in attempts(study).items():
         if trial.state.name != "FAIL":
             continue
@@ -147,6 +168,6 @@ def _record_deaths(study: optuna.Study, plan: SweepPlan, folder: Storage) -> Non
             config = plan.trial(plan.suggest(trial)).model_dump(mode="json")
             record = Record(name, "running", config, "")
         if record.status == "running":
-            cause = f"its process died {MAX_FAILURES + 1} times"
+            cause = causes.get(name, f"{ATTEMPTS} attempts in a row got no further")
             record = replace(record, status="failed", cause=cause)
             place.write(FILE_NAME, record.to_json().encode())

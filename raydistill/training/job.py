@@ -16,6 +16,10 @@ class TrainingDivergedError(RuntimeError):
     """The loss or a gradient is NaN or infinite; this state has not been saved."""
 
 
+class TrainingStoppedError(Exception):
+    """Training was asked to stop, and did so behind a checkpoint; see `training.stopping`."""
+
+
 @dataclass(frozen=True)
 class Workers:
     """The processes that share each update of a trial.
@@ -58,12 +62,14 @@ class Progress:
         scalars: loss, its terms, gradient norm and learning rate.
         evaluation: metrics of the validation split if it has just been evaluated, which only the
             first worker does; else None.
+        saved: updates in the checkpoint; what a process that ends now would go on from.
     """
 
     updates: int
     total: int
     scalars: dict[str, float]
     evaluation: Evaluation | None = None
+    saved: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,10 @@ from raydistill.training.job import (
     Outcome,
     Progress,
     TrainingDivergedError,
+    TrainingStoppedError,
     Workers,
 )
+from raydistill.training.stopping import StopQuestion
 
 REPORT_EVERY = 25
 """Updates between progress reports: often enough to watch, rare enough to cost nothing."""
@@ -69,6 +71,8 @@ def train(
 
     Raises:
         TrainingDivergedError: the loss or gradient norm became NaN or infinite.
+        TrainingStoppedError: somebody asked for it (`training.stopping`); there is a checkpoint of
+            the last update, and the same call goes on from it.
     """
     budget, clip, first = job.budget, job.optimiser.clip, workers.rank == 0
     share = workers.share(budget.batch_size)
@@ -91,6 +95,7 @@ def train(
         return _Step(output.loss.detach(), output.terms, norm)
 
     advance = CapturedStep(step) if captured else step
+    question, saved = StopQuestion(workers, device), state.updates
     clock = time.perf_counter()
     while state.updates < budget.updates:
         _set_rate(optimiser, learning_rate(job.optimiser, state.updates, budget.updates))
@@ -99,8 +104,9 @@ def train(
         state.updates += 1
 
         done = state.updates == budget.updates
+        stop = not done and question.after(state.updates)
         evaluate = state.updates % budget.evaluate_every == 0 or done
-        save = state.updates % budget.checkpoint_every == 0 or done
+        save = state.updates % budget.checkpoint_every == 0 or done or stop
         if not (evaluate or save or state.updates % REPORT_EVERY == 0):
             continue
         norm = stepped.norm
@@ -117,12 +123,16 @@ def train(
             state.history.append(evaluation)
             clock = time.perf_counter()
             state.evaluate_seconds += clock - now
+        if save:
+            saved = state.updates
         if save and first:
             now = time.perf_counter()
             state.train_seconds += now - clock
             clock = now
             save_checkpoint(job, optimiser, state, checkpoints)
-        on_progress(Progress(state.updates, budget.updates, scalars, evaluation))
+        on_progress(Progress(state.updates, budget.updates, scalars, evaluation, saved))
+        if stop:
+            raise TrainingStoppedError(f"{job.name} stopped at update {state.updates}, as asked")
     return Outcome(tuple(state.history), state.train_seconds, state.evaluate_seconds)
 
 

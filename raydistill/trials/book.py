@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -194,6 +195,14 @@ class TrialWriter:
         self.record = replace(self.record, status="failed", cause=cause)
         self._close()
         return self.record
+
+    def abandon(self) -> None:
+        """Close the events of an attempt that ends early; the next one writes its own."""
+        self.writer.close()
+        with contextlib.suppress(OSError):  # what ended the attempt is what is to be told
+            self._publish()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def _close(self) -> None:
         self.writer.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from raydistill.config.json_text import one_line
 from raydistill.objectives import DistillationLoss, objective_class
 from raydistill.record import (
     FILE_NAME,
@@ -40,7 +41,8 @@ KEPT_SHARE = 0.4
 def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     """Train, evaluate and record; continue from the checkpoint, or return what is finished.
 
-    A loss that is no longer finite does not raise: the record says `failed` and why.
+    A loss that is no longer finite does not raise: the record says `failed` and why. Whatever else
+    is raised leaves the trial as it is, to be continued from its checkpoint by the same call.
 
     Args:
         config: the trial.
@@ -81,6 +83,10 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         if book is not None:
             record = book.fail(f"{DIVERGED}{error}")
         return record
+    except BaseException:
+        if book is not None:
+            book.abandon()
+        raise
     spent = Spent(
         config.budget.updates,
         outcome.train_seconds,
@@ -126,16 +132,21 @@ def has_diverged(record: Record) -> bool:
     return record.status == "failed" and record.cause.startswith(DIVERGED)
 
 
-def fail_trial(config: TrialConfig, folder: Storage, name: str, error: BaseException) -> Record:
-    """Record a trial that ended in an error of the program, with where it happened."""
+def cause_of(error: BaseException) -> str:
+    """What an error was and where it happened, in one line."""
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
+    return one_line(f"{type(error).__name__}: {error}{place}")
+
+
+def fail_trial(config: TrialConfig, folder: Storage, name: str, cause: str) -> Record:
+    """Record a trial that cannot be run, with the cause."""
     record = Record(
         name,
         "failed",
         config.model_dump(mode="json"),
         "",
-        cause=f"{type(error).__name__}: {error}{place}",
+        cause=cause,
         environment=environment(),
     )
     folder.write(FILE_NAME, record.to_json().encode())

@@ -95,13 +95,13 @@ def capture(work: Callable[[], object]) -> Finished:
 
 
 def start_sweep(*arguments: str) -> subprocess.Popen[str]:
-    """Start the noise-injection sweep in a process group of its own."""
+    """Start the noise-injection sweep in a process of its own, where `tests` can be imported."""
     return subprocess.Popen(
         [sys.executable, str(SWEEP), *SMOKE, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"} | running_ray(),
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)} | running_ray(),
     )
 
 

@@ -187,6 +187,14 @@ def test_an_address_from_the_environment_is_named_as_such(monkeypatch):
     assert str(refusal.value).endswith("or unset RAY_ADDRESS")
 
 
+def test_an_address_of_rays_client_is_refused(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(ConfigError, match=r"^RAY_ADDRESS: 'ray://head:10001' .*`ray job submit`"):
+        requested_address(None).check_answers()
+    with pytest.raises(ConfigError, match=r"^address: 'ray://head:10001'"):
+        requested_address("ray://head:10001").check_answers()
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "store", "", "new\nline", "-x"])
 def test_a_name_that_is_no_folder_of_a_sweep_is_refused(tmp_path, name):
     finished = scripts.run_dimensionality("--storage-path", str(tmp_path), f"--name={name}")

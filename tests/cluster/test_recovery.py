@@ -124,6 +124,22 @@ def test_ctrl_c_leaves_a_sweep_that_resume_continues(storage, uninterrupted):
     assert_whole(folder, uninterrupted)
 
 
+def test_a_second_ctrl_c_loses_nothing_either(storage, uninterrupted):
+    folder = storage / "stopped-twice"
+    arguments = ("--storage-path", str(storage), "--name", "stopped-twice")
+    driver = start_sweep(*arguments, *LONG)
+    wait_for(lambda: updates_of(folder / "trial_00001") >= 300)
+    driver.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    driver.send_signal(signal.SIGINT)
+    output, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 130, errors
+    assert "--resume" in output
+    finished = run_sweep(*arguments, "--resume")
+    assert finished.code == 0, finished.errors
+    assert_whole(folder, uninterrupted)
+
+
 def test_a_teacher_interrupted_in_its_training_goes_on_from_its_checkpoint(tmp_path):
     arguments = ("--storage-path", str(tmp_path), "--name", "early", "--num-samples", "1")
     longer = ("--set", "teacher.budget.updates=600", "--set", "teacher.budget.evaluate_every=600")

@@ -7,6 +7,7 @@ import os
 import pytest
 import ray
 
+from raydistill.console import ExitStatus
 from tests.cluster.scripts import run_sweep, trials
 
 pytestmark = [
@@ -55,3 +56,14 @@ def test_a_teacher_can_be_trained_by_two_workers(tmp_path):
     assert "trained; assets ready" in finished.output
     (record,) = trials(tmp_path / "fresh").values()
     assert record["status"] == "finished"
+
+
+def test_a_teacher_that_diverges_in_two_workers_ends_in_one_line(tmp_path):
+    finished = run_sweep(
+        "--storage-path", str(tmp_path), "--name", "wild", "--workers-per-trial", "2", *CELLS,
+        "--set", "teacher.optimiser.learning_rate=1e30",
+    )  # fmt: skip
+    assert finished.code == ExitStatus.ALL_FAILED, finished.errors
+    (line,) = finished.errors.strip().splitlines()
+    assert "its training diverged:" in line
+    assert line.endswith("of the teacher; no trial was run")

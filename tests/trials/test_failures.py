@@ -10,7 +10,7 @@ import pytest
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.image.config import ImageTrial
-from raydistill.trials.run import fail_trial, read_record
+from raydistill.trials.run import cause_of, fail_trial, read_record
 from tests.helpers import merge
 from tests.trials.runs import DIVERGING, FLOW, RESNET, run
 
@@ -66,7 +66,7 @@ def test_program_error_is_recorded_with_its_place(smoke: ImageTrial, tmp_path: P
     try:
         raise KeyError("missing")
     except KeyError as error:
-        record = fail_trial(smoke, folder, "trial", error)
+        record = fail_trial(smoke, folder, "trial", cause_of(error))
     assert record.status == "failed"
     assert "KeyError" in record.cause
     assert "missing" in record.cause
