@@ -1,7 +1,7 @@
 """Objects in a bucket: one request for each read and write, tried again while the service falters.
 
 An object appears only when its upload is complete, so that a reader never sees a part of one, and a
-failed write leaves what was there. Only `Storage` calls this; it is imported when a URI is opened.
+failed write leaves what was there. Only `Storage` calls this; it is imported when a bucket is used.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def open_bucket(uri: BucketUri) -> Bucket:
     """The bucket of a URI without a path; each process keeps its connections.
 
     Raises:
-        ValueError: the URI is not understood; the message says why.
+        ValueError: there are no credentials; the message says what to do.
     """
     client = open_client(uri, retries=RETRIES, retry_seconds=RETRY_SECONDS)
     return Bucket(uri, client, open_client(uri, retries=0, retry_seconds=RETRY_SECONDS))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import urllib.request
 from datetime import timedelta
 from email.message import Message
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
+from urllib.parse import urlparse
 
 import obstore.store
 
@@ -25,15 +27,13 @@ CONNECT, SILENCE, TRANSFER = timedelta(seconds=5), timedelta(seconds=60), timede
 """A try fails if no connection stands after the first, if nothing arrives for the second, and if it
 is not done after the third."""
 
-OPTIONS = ("endpoint_override", "region", "scheme")
-"""Options of an s3:// URI, as pyarrow knows them, by which Ray opens the same folder."""
-
-OTHER_SCHEMES = ("gs", "az", "abfs", "abfss")
-"""Of services that take their settings from the environment alone."""
-
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+METADATA, ROLE_SECONDS = "http://169.254.169.254", 2.0
+"""Where a machine of AWS asks for its role, and how long that takes at most."""
+
 OWN_CREDENTIALS = (
+    "AWS_SKIP_SIGNATURE",
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -43,7 +43,7 @@ OWN_CREDENTIALS = (
 
 
 def open_client(uri: BucketUri, retries: int, retry_seconds: float) -> ObjectStore:
-    """A client of a bucket; no request is made but the one for an unknown region.
+    """A client of a bucket; no request is made but those for an unknown region or role.
 
     Args:
         uri: the bucket, with options.
@@ -51,7 +51,7 @@ def open_client(uri: BucketUri, retries: int, retry_seconds: float) -> ObjectSto
         retry_seconds: after the first try, in which others begin.
 
     Raises:
-        ValueError: the URI is not understood; the message says why.
+        ValueError: there are no credentials; the message says what to do.
     """
     retry: RetryConfig = {
         "max_retries": retries,
@@ -65,25 +65,11 @@ def open_client(uri: BucketUri, retries: int, retry_seconds: float) -> ObjectSto
     }
     if uri.scheme == "s3":
         return _s3(uri, retry, limits)
-    if uri.scheme not in OTHER_SCHEMES:
-        raise ValueError(f"the scheme {uri.scheme}:// is unknown")
-    if uri.options:
-        raise ValueError(f"a {uri.scheme}:// URI has no options; leave {uri.query} out")
     return obstore.store.from_url(uri.root, client_options=limits, retry_config=retry)
 
 
 def _s3(uri: BucketUri, retry: RetryConfig, limits: ClientConfig) -> ObjectStore:
     given = uri.values
-    unknown = [name for name in given if name not in OPTIONS]
-    if unknown:
-        raise ValueError(f"the option {unknown[0]} is unknown; there are {', '.join(OPTIONS)}")
-    if "@" in uri.bucket:
-        raise ValueError(
-            "a URI is printed and recorded, no place for a key; set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
-        )
-    if not uri.bucket:
-        raise ValueError("it names no bucket")
     config: S3Config = {}
     endpoint = given.get("endpoint_override") or _variable(ENDPOINTS)
     if endpoint:
@@ -92,6 +78,11 @@ def _s3(uri: BucketUri, retry: RetryConfig, limits: ClientConfig) -> ObjectStore
         # An endpoint without TLS is named as such by whoever wants it.
         limits["allow_http"] = endpoint.startswith("http://")
     provider = _profile()
+    if provider is None and not _variable(OWN_CREDENTIALS) and not _has_role():
+        raise ValueError(
+            "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give "
+            "the machine a role, or a profile in ~/.aws"
+        )
     region = given.get("region") or _variable(REGIONS)
     if region is None and provider is not None:
         region = provider.config.get("region")
@@ -138,6 +129,19 @@ def _profile() -> Boto3CredentialProvider | None:
         return Boto3CredentialProvider()
     except ValueError:
         return None  # the files hold settings alone
+
+
+def _has_role() -> bool:
+    """Whether the machine is one of AWS's, which give out the credentials of its role.
+
+    Without this question whoever has forgotten credentials would wait until every try had failed.
+    """
+    address = urlparse(os.environ.get("AWS_METADATA_ENDPOINT", METADATA))
+    try:
+        with socket.create_connection((address.hostname, address.port or 80), timeout=ROLE_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _region_of(address: str) -> str | None:

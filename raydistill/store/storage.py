@@ -50,16 +50,16 @@ class Storage:
             text = unquote(urlparse(text).path)
         if "://" not in text:
             return Storage(str(Path(text).expanduser().resolve()))
-        storage = Storage(str(BucketUri.parse(text)))
+        uri = BucketUri.parse(text)
         try:
-            storage._bucket()
+            uri.check()
         except ValueError as error:
             shown = re.sub("//.*@", "//...@", text)  # no key is printed
             raise StorageError(
                 f"storage_path: {shown!r} cannot be opened: {error}. Give a folder or a URI such "
                 "as s3://bucket/path"
             ) from error
-        return storage
+        return Storage(str(uri))
 
     @staticmethod
     def open_parent(location: str) -> tuple[Storage, str]:
@@ -202,4 +202,7 @@ class Storage:
         # The client of buckets is imported where there is one.
         from raydistill.store.bucket import open_bucket
 
-        return open_bucket(BucketUri.parse(self.uri).whole)
+        try:
+            return open_bucket(BucketUri.parse(self.uri).whole)
+        except ValueError as error:
+            raise StorageError(f"storage_path: {self.uri!r} cannot be opened: {error}") from error

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote
 
+OPTIONS = ("endpoint_override", "region", "scheme")
+"""Options of an s3:// URI, as pyarrow knows them, by which Ray opens the same folder."""
+
+OTHER_SCHEMES = ("gs", "az", "abfs", "abfss")
+"""Of services that take their settings from the environment alone."""
+
 PLAIN = "/=,:@+~!$&'()*"
 """Characters of a name that stand as they are in a URI's path, beside letters and digits."""
 
@@ -32,6 +38,27 @@ class BucketUri:
         place, _, options = rest.partition("?")
         bucket, _, path = place.partition("/")
         return cls(scheme, bucket, unquote(path).strip("/"), options)
+
+    def check(self) -> None:
+        """See that it can be understood; nothing is asked of the service.
+
+        Raises:
+            ValueError: it cannot; the message says why.
+        """
+        if self.scheme != "s3" and self.scheme not in OTHER_SCHEMES:
+            raise ValueError(f"the scheme {self.scheme}:// is unknown")
+        if not self.bucket:
+            raise ValueError("it names no bucket")
+        known = OPTIONS if self.scheme == "s3" else ()
+        unknown = [name for name in self.values if name not in known]
+        if unknown:
+            there_are = f"there are {', '.join(known)}" if known else "a URI of this kind has none"
+            raise ValueError(f"the option {unknown[0]} is unknown; {there_are}")
+        if self.scheme == "s3" and "@" in self.bucket:
+            raise ValueError(
+                "a URI is printed and recorded, no place for a key; set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY"
+            )
 
     def __str__(self) -> str:
         path = f"/{quote(self.path, safe=PLAIN)}" if self.path else ""

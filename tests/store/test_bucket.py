@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pyarrow import fs
@@ -117,7 +119,7 @@ def test_pyarrow_finds_the_service_by_the_same_environment(bucket: Storage) -> N
         ("s3://bucket/path?endpoint=x", "option endpoint is unknown; there are endpoint_override"),
         ("s3://key:secret@bucket/path", "set AWS_ACCESS_KEY_ID"),
         ("s3:///path", "names no bucket"),
-        ("gs://bucket/path?region=x", "has no options"),
+        ("gs://bucket/path?region=x", "of this kind has none"),
         ("http://host/path", "scheme http:// is unknown"),
     ],
 )
@@ -126,6 +128,39 @@ def test_uri_that_is_not_understood_is_refused(location: str, reason: str) -> No
         Storage.open(location)
     assert str(caught.value).startswith("storage_path: ")
     assert "secret" not in str(caught.value)
+
+
+def test_missing_credentials_are_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a machine that AWS has given no role: nobody listens where it would be asked for."""
+    for name in clients.OWN_CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        storage = Storage.open("s3://without-credentials/results")
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="there are no credentials; set AWS_ACCESS_KEY_ID"):
+            storage.write("a.bin", b"a")
+    assert time.monotonic() - began < 10.0
+
+
+def test_profile_in_a_file_is_used(
+    bucket: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = of-a-file\naws_secret_access_key = secret\n")
+    for name in clients.OWN_CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    provider = clients._profile()
+    assert provider is not None
+    assert provider()["access_key_id"] == "of-a-file"
+    bucket_module.open_bucket.cache_clear()
+    bucket.write("a.bin", CONTENT)
+    assert bucket.read("a.bin") == CONTENT
 
 
 def test_bucket_that_is_not_there_is_named(bucket: Storage) -> None:
