@@ -45,6 +45,7 @@ class Rule:
         times: how many requests it meets; None meets all.
         after: how many that fit pass unharmed first.
         seconds: of a delay.
+        rate: bytes a second of a delayed request's bodies, as of a narrow line; 0 sets no limit.
     """
 
     action: Action
@@ -52,6 +53,7 @@ class Rule:
     times: int | None = None
     after: int = 0
     seconds: float = 0.0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ class Proxy:
             headers = _carried(found.headers)
             headers["Content-Length"] = str(found.headers.get("Content-Length", len(content)))
             status = found.status
+        if rule and rule.rate > 0.0:
+            await asyncio.sleep((len(body) + len(content)) / rule.rate)
         if action == "lose_answer":
             return self._hang_up(request, Passed(kind, path, 0, len(body), 0, action))
         answer = web.StreamResponse(status=status, headers=headers)
