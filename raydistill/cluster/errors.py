@@ -47,14 +47,15 @@ def failures_told() -> Iterator[None]:
     except (*FINAL_ERRORS, TrainingStoppedError, AttemptError):
         raise
     except Exception as error:
-        raise AttemptError(cause_of(error)) from error
+        told = cause_of_loss(error) if isinstance(error, RayError) else cause_of(error)
+        raise AttemptError(told) from error
 
 
 def original_error(error: BaseException) -> BaseException:
     """The exception that was raised, from the wrappers of Ray, whose texts are all tracebacks.
 
     Of several workers that failed together the one that tells most: what is final, then a request
-    to stop, then an error of the program; a worker whose peer is gone fails as well, of that.
+    to stop, then the loss of a process, of which its peers fail as well, then any other.
     """
     if isinstance(error, WorkerGroupError):
         failures = [original_error(failure) for failure in error.worker_failures.values()]
@@ -71,7 +72,7 @@ def _rank(error: BaseException) -> int:
         return 0
     if isinstance(error, TrainingStoppedError):
         return 1
-    # A peer's death shows as an error of the connection to it, which is a RuntimeError of torch.
+    # To its peers a lost process is an error of the connection to it, a RuntimeError of torch.
     return 2 if isinstance(error, RayError) else 3
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,10 @@ pytestmark = [
 ]
 
 SECONDS = 180.0
+
+BOOT_SECONDS = 80.0
+"""More than the minute after which Train itself gives up a start."""
+
 PAIR = (
     "--workers-per-trial", "2", "--search", "grid", "--noise-levels", "0.5", "--l1-weights", "0.5",
     "--set", "budget.updates=800", "--set", "budget.evaluate_every=400",
@@ -72,6 +77,7 @@ def test_lost_workers_and_a_late_node_cost_a_nested_trial_nothing(
         os.kill(train_workers()[-1], signal.SIGKILL)
     wait_for(partial(has_saved, trial, 300), "update 300")
     nodes.kill(node)  # no node is left: the trial waits for one that boots
+    time.sleep(BOOT_SECONDS)
     node = nodes.add(cpus=2)
     output, errors = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, errors
