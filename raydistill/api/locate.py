@@ -83,7 +83,10 @@ def find_teacher(store: Store, name: str) -> Asset:
         LoadError: there is none, there are several, or its files are damaged.
     """
     weights = store.contents(TEACHERS)
-    fitting = [k for k in weights if name and (k.startswith(name) or weights[k].startswith(name))]
+    by_key = {key for key in weights if name and key.startswith(name)}
+    # Several recipes, as of two versions of the code, may have come to the same weights.
+    by_weights = {w: key for key, w in weights.items() if name and w.startswith(name)}
+    fitting = sorted(by_key.union(by_weights.values()))
     where = store.storage.child(TEACHERS).uri
     if len(fitting) > 1:
         raise LoadError(

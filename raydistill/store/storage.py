@@ -159,7 +159,8 @@ class Storage:
     def replace(self, name: str, content: bytes, tag: str) -> bool:
         """Write a file if it is still the version of a tag; of many that try at once, one succeeds.
 
-        On a local disk two calls of this keep apart, but not this and a `write`.
+        On a local disk two calls of this keep apart, but not this and a `write`. Versions of equal
+        content may have equal tags: what must be told apart has to differ.
 
         Args:
             name: of the file.

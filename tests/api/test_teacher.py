@@ -138,6 +138,7 @@ def test_what_is_no_teacher_is_said(images: rd.Distilled, storage: Path, tmp_pat
         copy_teacher(recipe, storage, tmp_path, name)
     with pytest.raises(rd.LoadError, match=f"begins the names of several: .*{recipe}"):
         rd.load_teacher(tmp_path, recipe[:8])
+    assert rd.load_teacher(tmp_path, key).key == key  # the same weights under two keys
     (blob,) = (tmp_path / "store" / "blobs").glob(f"{key}*")
     content = bytearray(blob.read_bytes())
     content[-5] ^= 4
