@@ -145,7 +145,7 @@ def test_what_is_no_finished_trial_is_said(
     assert "checkpoint.safetensors" in said
     assert "raydistill run" in said
     run(noisy_values | {"optimiser": DIVERGING}, tmp_path / "failed", store)
-    assert "failed and left no student: loss is" in refusal(tmp_path / "failed")
+    assert "failed and left no student: diverged: loss is" in refusal(tmp_path / "failed")
     with pytest.raises(rd.LoadError, match=r"^device: 'abacus' is unknown"):
         rd.load_student(images.folder.uri, device="abacus")
     with pytest.raises(rd.LoadError, match=r"^replica: 0 has no meaning for the image task"):
