@@ -30,7 +30,9 @@ class Spoken:
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory, storage: Path) -> Spoken:
-    voices = write_voices(tmp_path_factory.mktemp("front") / "voices")
+    # Of another length than other tests' voices: a teacher that one of them had trained would take
+    # its data from that test's folder.
+    voices = write_voices(tmp_path_factory.mktemp("front") / "voices", 1.25)
     objective = {"kind": "x_reconstruction", "l1_weight": 1.0, "noise_level": 0.5}
     config = rd.parse_trial(small_trial(voices) | {"objective": objective})
     distilled = rd.distill(config, storage=storage, name="front/speech")
