@@ -15,25 +15,26 @@ REPORT_SECONDS = 1.0
 
 
 class ReportClock:
-    """Which reports of a trial are due: every evaluation, and others at most once a second.
+    """Which reports of a trial are due: evaluations, checkpoints, others at most once a second.
 
     Args:
         clock: in seconds, only ever forwards.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._last = clock, -float("inf")
+        self._clock, self._last, self._saved = clock, -float("inf"), 0
 
-    def is_due(self, evaluated: bool) -> bool:
+    def is_due(self, evaluated: bool, saved: int) -> bool:
         """Whether a report is to be made now.
 
         Args:
             evaluated: whether it brings an evaluation, which the study must hear of.
+            saved: updates in the trial's checkpoint, by which it is known to get further.
         """
         now = self._clock()
-        if not evaluated and now - self._last < REPORT_SECONDS:
+        if not evaluated and saved <= self._saved and now - self._last < REPORT_SECONDS:
             return False
-        self._last = now
+        self._last, self._saved = now, saved
         return True
 
 
@@ -52,5 +53,5 @@ class DueReports(TuneReportCallback):  # type: ignore[misc]
         self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
     ) -> None:
         """Called by Train when all workers have reported; the first one's metrics count."""
-        if self._reports.is_due(SEARCHED_METRIC in metrics[0]):
+        if self._reports.is_due(SEARCHED_METRIC in metrics[0], metrics[0].get("saved", 0)):
             super().after_report(run_context, metrics, checkpoint)

@@ -89,7 +89,7 @@ def inline_trial(config: TrialConfig, name: str, place: TrialPlace) -> None:
     reports = ReportClock()
 
     def on_progress(progress: Progress) -> None:
-        if reports.is_due(progress.evaluation is not None):
+        if reports.is_due(progress.evaluation is not None, progress.saved):
             tune.report(progress_metrics(progress, place.metrics))
 
     run = TrialRun(
