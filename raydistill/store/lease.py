@@ -114,11 +114,9 @@ class Lease:
             LeaseHeldError: its holder lives.
             OSError: the bucket cannot be read or written.
         """
-        began = time.monotonic()
+        self._shown = time.monotonic()  # before the request, as others may see it long before us
         if not self.folder.create(LEASE, _content(self._own)):
             self._take_over(say, longest)
-            began = time.monotonic()
-        self._shown = began
         self._thread.start()
 
     def release(self) -> None:
@@ -143,6 +141,7 @@ class Lease:
             return  # it was created after all, by a request whose answer was lost
         if holder.owner and holder.lock != self._own.lock:
             found = self._watch(found, min(holder.seconds, longest), say)
+        self._shown = time.monotonic()
         if not self.folder.replace(LEASE, _content(self._own), found.tag):
             now = read_holder(self.folder.read_tagged(LEASE))
             if now.owner != self._own.owner:
