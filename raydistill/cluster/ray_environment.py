@@ -59,10 +59,8 @@ class RayAddress:
                 "search on the head and leave its study here; run the script on the cluster "
                 "(`ray exec`, `ray submit`, `ray job submit`), or give the host:port of its head"
             )
-        host, _, port = self.value.rpartition(":")
         try:
-            place = (host.strip("[]"), int(port))
-            socket.create_connection(place, timeout=CONNECT_SECONDS).close()
+            connect_to(self.value)
         except (OSError, ValueError) as error:
             raise self.no_answer(str(error)) from None
 
@@ -73,6 +71,17 @@ class RayAddress:
             f"{self.field}: {self.value!r} does not answer ({reason}); give the host:port of a "
             f"running cluster (`ray up cluster.yaml` or `ray start --head`), or {omit}"
         )
+
+
+def connect_to(address: str) -> None:
+    """Open a connection to a host:port, and close it.
+
+    Raises:
+        OSError: nothing listens there.
+        ValueError: it is no host:port.
+    """
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def requested_address(option: str | None) -> RayAddress:

@@ -15,6 +15,7 @@ from raydistill.cluster.control_groups import usable_cpus
 from raydistill.cluster.design.resources import ClusterCapacity, NodeGroup
 from raydistill.cluster.ray_environment import (
     check_temporary_folder,
+    connect_to,
     requested_address,
 )
 from raydistill.cluster.token import provide_token
@@ -144,7 +145,7 @@ def _join_or_start(address: str | None) -> Any:
     """What `ray.init` returns; where it starts Ray, with the CPUs that this process may use."""
     running = _is_running(address)
     return ray.init(
-        address=address,
+        address=address if running else "local",
         log_to_driver=False,
         logging_level=logging.ERROR,
         # A Ray that is started here has the environment of this process.
@@ -154,8 +155,21 @@ def _join_or_start(address: str | None) -> Any:
 
 
 def _is_running(address: str | None) -> bool:
-    """Whether there is a Ray to join, as `ray.init` would find it: it starts one otherwise.
+    """Whether there is a Ray to join: one is started otherwise.
 
-    One that is joined has counted its CPUs, and refuses another number.
+    One that is joined has counted its CPUs, and refuses another number. A head that was killed
+    leaves its address behind, in a file by which Ray would look for it until it gives up.
     """
-    return services.canonicalize_bootstrap_address(address) is not None
+    found = services.canonicalize_bootstrap_address(address)
+    if found is None or requested_address(address).value is not None:
+        return found is not None
+    try:
+        connect_to(found)
+    except OSError:
+        logging.getLogger(__name__).warning(
+            "the Ray that was started on this machine, at %s, does not answer any more; another is "
+            "started",
+            found,
+        )
+        return False
+    return True
