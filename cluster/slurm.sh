@@ -89,6 +89,8 @@ fi
 mkdir -p "$run"
 "$bin/python" -c 'import secrets; print(secrets.token_hex(32), end="")' > "$run/token"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$run/token
+# Ray's exporters of metrics would answer other users of these machines, who have no token.
+export RAY_enable_metrics_collection=0 AUTOSCALER_METRIC_PORT=-1 DASHBOARD_METRIC_PORT=-1
 export SRUN_CPUS_PER_TASK=$cpus
 unset RAY_AUTH_TOKEN RAY_ADDRESS OMP_NUM_THREADS
 ulimit -n "$(ulimit -Hn)"
