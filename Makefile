@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope
 export STORAGE_PATH := $(value STORAGE)
 export SWEEP_NAME := $(value NAME)
 
-.PHONY: demo study test test-slow cluster-test check smoke dashboard cluster-check report bench clean help
+.PHONY: demo study test test-slow cluster-test cluster-test-slow check smoke dashboard cluster-check report bench clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,8 +40,11 @@ test: $(READY) ## set up and run the default test suite
 test-slow: $(READY) ## the slow tests: real kills, real workers
 	$(PYTEST) -m "slow and not bed"
 
-cluster-test: $(READY) ## a cluster of three hosts in namespaces of this machine, as root: faults, security
-	$(BIN)/pytest tests/bed -m bed
+cluster-test: $(READY) ## a cluster of three hosts in namespaces of this machine; as root, minutes
+	$(BIN)/pytest tests/bed -m "bed and not slow"
+
+cluster-test-slow: $(READY) ## its fault table: hosts lose their power, drivers are killed; as root, minutes
+	$(BIN)/pytest tests/bed -m "bed and slow"
 
 check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/ruff check .

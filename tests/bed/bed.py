@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bed.hosts import Host, Layout, kept_paths, sshd_path
+from tests.bed.hosts import HOME, Host, Layout, kept_paths, sshd_path
 from tests.bed.network import ADDRESSES, Network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,8 @@ SWITCH = "switch"
 NUMBERS = {SWITCH: 1, LAPTOP: 2, STRANGER: 3, HEAD: 11, "worker-1": 12, "worker-2": 13}
 """Last number of each host's address."""
 
+FILES = ("/etc/hosts", "/etc/passwd", "/etc/resolv.conf")
+"""Files that are written for the hosts, where the machine has its own."""
 TEMPORARY = {"/tmp": "2g", "/dev/shm": "1g", "/run": "64m"}
 SSHD_CONFIG = """\
 HostKey {folder}/host_key
@@ -43,12 +45,9 @@ UsePAM no
 MaxStartups 100
 Subsystem sftp internal-sftp
 """
-SHELL = """\
-export PYTHONPATH=/root/raydistill RAY_USAGE_STATS_ENABLED=0
-"""
-SHELL_OUTSIDE = """\
-export PATH=/root/venv/bin:$PATH RAY_AUTH_MODE=token
-"""
+SHELL = f"export PYTHONPATH={HOME}/raydistill RAY_USAGE_STATS_ENABLED=0\n"
+"""Of all hosts."""
+SHELL_OUTSIDE = f"export PATH={HOME}/venv/bin:$PATH RAY_AUTH_MODE=token\n"
 """Of hosts that `ray up` does not set up."""
 
 
@@ -92,6 +91,7 @@ class Bed:
         host = self.hosts.pop(name)
         self.network.part(host)
         host.power_off()
+        self.network.disconnect(host)
 
     def log(self, name: str) -> Path:
         """Where output of that name goes."""
@@ -117,8 +117,8 @@ class Bed:
         keys.mkdir(parents=True, mode=0o700)
         home.chmod(0o700)
         (home / "venv").symlink_to(sys.prefix)
-        served = name in (HEAD, *WORKERS)
-        (home / ".bashrc").write_text(self.shell + ("" if served else SHELL_OUTSIDE))
+        shell = self.shell if name in (HEAD, *WORKERS) else self.shell + SHELL_OUTSIDE
+        (home / ".bashrc").write_text(shell)
         (home / ".bash_profile").write_text(". ~/.bashrc\n")
         if name == LAPTOP:
             shutil.copy(self.folder / "user_key", keys / "id_ed25519")
@@ -180,15 +180,15 @@ def _remove(folder: Path) -> None:
 
 def _layout(folder: Path, name: str, home: Path, sshd: tuple[str, ...] = ()) -> Layout:
     home.mkdir(exist_ok=True)
-    covered = ["/root", *TEMPORARY]
+    covered = [HOME, *TEMPORARY]
     needed = [ROOT, Path(sys.prefix), Path(sys.base_prefix)]
     return Layout(
         name=name,
-        home=str(home),
+        home=(str(home), HOME),
         aside=str(folder / "aside"),
         kept=kept_paths(needed, covered),
         temporary=TEMPORARY,
-        files={"/etc/hosts": str(folder / "hosts"), "/etc/resolv.conf": str(folder / "resolv")},
+        files={name: str(folder / Path(name).name) for name in FILES},
         sshd=sshd,
     )
 
@@ -201,7 +201,9 @@ def _write_files(folder: Path) -> None:
         )
     names = [f"{address(name)} {name}\n" for name in NUMBERS]
     (folder / "hosts").write_text("127.0.0.1 localhost\n" + "".join(names))
-    (folder / "resolv").touch()
+    (folder / "resolv.conf").touch()
+    users = Path("/etc/passwd").read_text()
+    (folder / "passwd").write_text(users.replace(":/root:", f":{HOME}:"))
     (folder / "aside").mkdir()
     (folder / "sshd_config").write_text(SSHD_CONFIG.format(folder=folder))
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.bed.bed import open_bed
+from tests.bed.bucket import open_bucket, shell
+from tests.bed.cluster import SHELL, Cluster, ray_processes
 from tests.bed.requirements import REQUIRED, missing
+from tests.bed.waiting import wait_for
 
 HERE = Path(__file__).parent
 
@@ -27,3 +32,15 @@ def _bed_can_start() -> None:
     if os.environ.get(REQUIRED) == "required":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster(_bed_can_start: None) -> Iterator[Cluster]:
+    """Ray on all hosts of a bed, which ends by `ray down`, and after that nothing is left."""
+    with open_bed(shell() + SHELL) as bed:
+        cluster = Cluster(bed, open_bucket(bed))
+        cluster.up()
+        yield cluster
+        cluster.down()
+        for host in (bed.head, *bed.workers):
+            wait_for(lambda host=host: not ray_processes(host), f"the end of Ray on {host.name}")

@@ -14,7 +14,9 @@ from pathlib import Path
 
 INIT = Path(__file__).with_name("init.py")
 NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
-ENVIRONMENT = {"HOME": "/root", "USER": "root", "LANG": "C.UTF-8", "TERM": "dumb"}
+HOME = "/mnt"
+"""Of root on every host. Not its usual one, where this project, or its Python, may lie."""
+ENVIRONMENT = {"HOME": HOME, "USER": "root", "LANG": "C.UTF-8", "TERM": "dumb"}
 """All that a command on a host finds; the rest comes from the host's ~/.bashrc."""
 
 
@@ -24,7 +26,7 @@ class Layout:
 
     Attributes:
         name: its host name.
-        home: folder on the disk that is its HOME.
+        home: folder on the disk that is its HOME, and the path that it has on the host.
         aside: folder for mounts on their way to their place.
         kept: paths that it sees although its own folders come to lie over them.
         temporary: folder -> size of the file system in memory that is mounted there.
@@ -33,7 +35,7 @@ class Layout:
     """
 
     name: str
-    home: str
+    home: tuple[str, str]
     aside: str
     kept: tuple[str, ...] = ()
     temporary: dict[str, str] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class Host:
                  "--kill-child", "--mount-proc", sys.executable, "-I", str(INIT),
                  json.dumps(asdict(layout))],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+                start_new_session=True,  # Ctrl-C is for the tests, which then end Ray in good order
             )  # fmt: skip
         assert self._outer.stdout is not None
         ready = self._outer.stdout.readline()
@@ -105,6 +108,7 @@ class Host:
             return subprocess.Popen(
                 self.enter(script, **environment),
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                start_new_session=True,
             )  # fmt: skip
 
     def write(self, path: str, text: str) -> None:

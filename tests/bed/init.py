@@ -35,7 +35,7 @@ def _mount(layout: dict[str, Any]) -> None:
     for path, place in aside.items():  # what is needed and lies where something else comes to lie
         Path(place).mkdir(parents=True, exist_ok=True)
         _run("mount", "--bind", path, place)
-    _run("mount", "--bind", layout["home"], "/root")
+    _run("mount", "--bind", *layout["home"])
     _run("mount", "-o", "remount,bind,ro", "/")
     for folder, size in layout["temporary"].items():
         _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "none", folder)

@@ -36,6 +36,10 @@ class Network:
         self._inside(host, "ip", "address", "add", f"{host.address}/24", "dev", "eth0")
         self._inside(host, "ip", "link", "set", "eth0", "up")
 
+    def disconnect(self, host: Host) -> None:
+        """Take away the cable of a host that is no more; the kernel would, but in its own time."""
+        self._inside(self.switch, "ip", "link", "delete", host.name, check=False)
+
     def part(self, host: Host) -> None:
         """Lose everything to and from a host, silently: its own link stays up."""
         self._inside(self.switch, "ip", "link", "set", host.name, "nomaster")
@@ -43,14 +47,6 @@ class Network:
     def join(self, host: Host) -> None:
         """End a partition."""
         self._inside(self.switch, "ip", "link", "set", host.name, "master", BRIDGE)
-
-    def delay(self, host: Host, milliseconds: int) -> bool:
-        """Delay what a host is sent, by netem; returns whether this kernel has that."""
-        done = self._inside(
-            self.switch, "tc", "qdisc", "replace", "dev", host.name, "root", "netem",
-            "delay", f"{milliseconds}ms", check=False,
-        )  # fmt: skip
-        return done.returncode == 0
 
     @staticmethod
     def _inside(

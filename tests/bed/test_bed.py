@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.bed.bed import BELOW, HEAD, PREFIX, ROOT, WORKERS, Bed, address, open_bed
+from tests.bed.bucket import FOLDER, open_bucket, shell, storage
+from tests.s3.faults import Rule
 
+WRITE = """
+from raydistill.store.storage import Storage
+Storage.open("{storage}").write("kept", b"whole")
+"""
 HELD = """
 import sys, time
 from tests.bed.bed import open_bed
@@ -24,7 +30,7 @@ with open_bed() as bed:
 
 @pytest.fixture(scope="module")
 def bed():
-    with open_bed() as bed:
+    with open_bed(shell()) as bed:
         yield bed
 
 
@@ -102,6 +108,16 @@ def test_a_host_whose_power_was_cut_comes_back_with_its_disk_or_with_a_fresh_one
     assert bed.add(worker.name, fresh=False).run("cat ~/kept").stdout == "kept"
     bed.power_off(worker.name)
     assert bed.add(worker.name, fresh=True).run("cat ~/kept", check=False).returncode == 1
+
+
+def test_the_bucket_fails_when_told_to_and_remembers_all_that_was_written(bed: Bed) -> None:
+    bucket, script = open_bucket(bed), WRITE.format(storage=storage())
+    bucket.inject(Rule("refuse", "PUT.*kept", times=2))
+    for _ in range(2):
+        bed.laptop.run(f"PYTHONPATH={ROOT} python -c '{script}'")
+    assert [passed.status for passed in bucket.passed()] == [503, 503, 200, 200]
+    assert bucket.versions(f"{FOLDER}/kept") == [b"whole", b"whole"]
+    assert bucket.names() == [f"{FOLDER}/kept"]
 
 
 def test_nothing_is_left_of_a_bed() -> None:
