@@ -9,7 +9,7 @@ import subprocess
 
 from tests.bed.hosts import Host
 
-ADDRESSES = "192.0.2"  # of documentation (RFC 5737): never in use anywhere
+ADDRESSES = "198.51.100"  # of documentation (RFC 5737)
 BRIDGE = "bridge"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.bed.bed import BELOW, HEAD, PREFIX, ROOT, WORKERS, Bed, address, open_bed
 from tests.bed.bucket import FOLDER, open_bucket, shell, storage
+from tests.bed.network import ADDRESSES
 from tests.s3.faults import Rule
 
 WRITE = """
@@ -75,7 +76,7 @@ def test_hosts_see_no_process_but_their_own_and_write_on_no_disk_that_another_re
 def test_the_network_reaches_the_hosts_and_nothing_else(bed: Bed) -> None:
     for name in WORKERS:
         bed.head.run(f"timeout 5 bash -c '< /dev/tcp/{address(name)}/22'")
-    assert bed.head.run("ip route").stdout.split()[:2] == ["192.0.2.0/24", "dev"]
+    assert bed.head.run("ip route").stdout.split()[:2] == [f"{ADDRESSES}.0/24", "dev"]
     for outside in ("1.1.1.1", "169.254.169.254"):
         refused = bed.head.run(f"timeout 5 bash -c '< /dev/tcp/{outside}/53'", check=False)
         assert "Network is unreachable" in refused.stderr
