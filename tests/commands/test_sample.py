@@ -177,8 +177,8 @@ def test_models_that_are_not_there_are_refused(
     for name, named in (
         (f"{tmp_path}/absent", "trial: no folder"),
         (str(tmp_path), "trial: "),
-        (f"{storage}:0123456789abcdef", "teacher: '0123456789abcdef' is no key"),
-        (f"{tmp_path}:0123", "teacher: '0123' is no key"),
+        (f"{storage}:0123456789abcdef", "teacher: '0123456789abcdef' names none"),
+        (f"{tmp_path}:0123", "teacher: '0123' names none"),
         ("gopher://x/y", "storage_path: "),
     ):
         line = refused(capsys, "sample", name, "--out", str(tmp_path / "x.npy"))
