@@ -38,13 +38,14 @@ test: $(READY) ## set up and run the default test suite
 	$(PYTEST) -m "not slow and not bed"
 
 test-slow: $(READY) ## the slow tests: real kills, real workers
-	$(PYTEST) -m "slow and not bed"
+	$(PYTEST) -m "slow and not bed and not losses"
 
 cluster-test: $(READY) ## a cluster of three hosts in namespaces of this machine; as root, minutes
 	$(BIN)/pytest tests/bed -m "bed and not slow"
 
-cluster-test-slow: $(READY) ## its fault table: hosts lose their power, drivers are killed; as root, minutes
+cluster-test-slow: $(READY) ## sweeps under losses of hosts, workers, drivers and buckets; half an hour, partly as root
 	$(BIN)/pytest tests/bed -m "bed and slow"
+	$(BIN)/pytest tests/cluster -m losses
 
 check: $(READY) ## lint, types, and the floors of the house
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from raydistill.trials.run import read_record
 from tests.cluster.scripts import run_sweep, start_sweep
 from tests.cluster.test_recovery import processes, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
 TRIALS = (
     "--num-samples", "3", "--max-concurrent-trials", "1",

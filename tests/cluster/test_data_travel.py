@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.scripts import ROOT, trials
 from tests.data.test_staging import write_idx
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
 NODES = """
 import sys

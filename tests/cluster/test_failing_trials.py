@@ -20,7 +20,7 @@ from raydistill.training.checkpoint import CHECKPOINT, metadata_of
 from tests.cluster.saboteur import arm
 from tests.cluster.scripts import ROOT, results, run_sweep, start_sweep, trials
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
 
 @pytest.fixture(scope="module", autouse=True)

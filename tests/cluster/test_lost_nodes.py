@@ -18,7 +18,7 @@ from tests.cluster.logical_nodes import LogicalNodes, logical_nodes
 from tests.cluster.metadata_service import ACTION, serve_metadata
 from tests.cluster.scripts import results, run_sweep, start_sweep, trials
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
 SECONDS = 120.0
 

@@ -19,6 +19,7 @@ from tests.cluster.test_lost_nodes import has_saved, wait_for
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.losses,
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two CPUs for two workers"),
 ]
 

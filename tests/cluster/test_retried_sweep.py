@@ -7,7 +7,7 @@ import pytest
 from raydistill.cluster.design.study import RETRY_OF, attempts, open_study
 from tests.cluster.scripts import run_here, trials
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
 TWO = ("--num-samples", "2", "--set", "budget.updates=40")
 
