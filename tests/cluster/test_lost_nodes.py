@@ -121,9 +121,10 @@ def test_a_spot_notice_moves_a_trial_behind_a_checkpoint(
 def test_a_node_that_cannot_import_the_package_stops_the_sweep_with_the_reason(
     nodes: LogicalNodes, tmp_path: Path
 ) -> None:
-    broken = tmp_path / "broken" / "raydistill"
-    broken.mkdir(parents=True)
-    (broken / "__init__.py").write_text("raise ImportError('libabsent.so.1: cannot open')\n")
+    # Of torch, since the driver's own copy of the package goes before the node's.
+    broken = tmp_path / "broken" / "torch.py"
+    broken.parent.mkdir()
+    broken.write_text("raise ImportError('libabsent.so.1: cannot open')\n")
     node = nodes.add(cpus=1, environment={"PYTHONPATH": str(broken.parent)})
     finished = run_sweep("--storage-path", str(tmp_path), "--name", "sweep", *TEACHER)
     nodes.kill(node)
