@@ -161,7 +161,7 @@ def test_a_study_leaves_a_record_a_cell_with_all_seeds(study, storage):
         assert (record["status"], last["split"]) == ("finished", "test")
         assert {len(values) for values in last["replicas"].values()} == {4}
         assert (storage / "study" / name / "arrays.safetensors").exists()
-    for words in ("8 cells; medians over 4 seeds", "KL(S|T)", "x_reconstruction", "report.py"):
+    for words in ("8 cells; medians over 4 seeds", "KL(S|T)", "x_reconstruction", "report: "):
         assert words in study.output
     assert "best:" not in study.output  # cells of different T do not compete
 
