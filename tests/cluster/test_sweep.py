@@ -14,7 +14,7 @@ from tests.cluster.scripts import ROOT, results, run_here, run_sweep, trials
 
 pytestmark = pytest.mark.ray
 
-FEW = ("--num-samples", "4", "--set", "budget.updates=40")
+FEW = ("--num-samples", "3", "--set", "budget.updates=40")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_it_prints_teacher_table_best_and_where_to_look(sweep):
 
 def test_every_requested_trial_ends_once_with_config_record_pictures_and_events(sweep, storage):
     records = trials(storage / "one")
-    assert list(records) == [f"trial_{i:05d}" for i in range(4)]
+    assert list(records) == [f"trial_{i:05d}" for i in range(3)]
     for name, record in records.items():
         folder = storage / "one" / name
         assert record["status"] == "finished"
