@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,10 @@ def run_alone(code: str, folder: Path, cpus: set[int]) -> subprocess.CompletedPr
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("r")
+def folder() -> Iterator[Path]:
+    """A short path: those of Ray's sockets below it may have about a hundred bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ray-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a CPU that is not to be used")
