@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from raydistill.config.base import FrozenConfig
+from raydistill.data.grey_levels import recorded
 from raydistill.data.images import ImageData
 
 
@@ -74,7 +75,7 @@ def train_classifier(config: ClassifierConfig, data: ImageData, device: torch.de
         torch.manual_seed(config.seed)
         classifier = ConvClassifier(config, data.image_shape, data.classes).to(device)
     generator = torch.Generator(device=device).manual_seed(config.seed)
-    images = (data.train.values / (data.levels - 1)).to(device)
+    images = recorded(data.train.values, data.levels).to(device)
     labels = data.train.labels.to(device)
     optimiser = torch.optim.AdamW(classifier.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.updates)

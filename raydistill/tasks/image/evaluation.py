@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from raydistill.data.grey_levels import recorded, to_recorded
 from raydistill.data.images import ImageData
 from raydistill.data.logit import dequantise, from_logit, to_logit
 from raydistill.metrics.likelihood import compare_log_probs, logits_of
@@ -98,7 +99,7 @@ class ImageEvaluation:
         rebuilt = _in_parts(student, held_out.z)
         metrics["reconstruction_l1"] = float((rebuilt - held_out.x).abs().mean())
         metrics["reconstruction_l2"] = float((rebuilt - held_out.x).square().mean())
-        distance = self.judge(split).reconstruction_fd(from_logit(rebuilt))
+        distance = self.judge(split).reconstruction_fd(self.images(rebuilt))
         if distance is not None:
             metrics["classifier_fd_reconstruction"] = distance
         if "classifier_fd" in metrics:
@@ -115,7 +116,7 @@ class ImageEvaluation:
     @cached_property
     def references(self) -> dict[str, dict[str, float]]:
         """The floors: the teacher's own samples, and training images, judged as a student is."""
-        samples = from_logit(self.teacher_samples.x).split(self.wanted.samples)
+        samples = self.images(self.teacher_samples.x).split(self.wanted.samples)
         train = self._train_subsets()
         own, drawn = self._own_log_probs(), self._train_log_probs(train[0])
         images = [self._train[index] for index in train]
@@ -133,6 +134,10 @@ class ImageEvaluation:
             if self.teacher_norms is not None:
                 floors["norm_perturbation"] = self._teacher_norm_perturbation(self.teacher_norms)
         return floors
+
+    def images(self, x: Tensor) -> Tensor:
+        """Logits as images in [0, 1] on the data's own grey levels, as all that is judged."""
+        return to_recorded(from_logit(x), self.data.levels)
 
     def judge(self, split: str) -> ImageJudge:
         """What judges images against a split."""
@@ -159,7 +164,7 @@ class ImageEvaluation:
             random = generator(self.device, "evaluation", split, index)
             noise.append(scale * self.teacher.sample_prior(wanted.samples, random))
             draws.append(_in_parts(student, noise[-1]))
-        metrics = self.judge(split).judge([from_logit(x) for x in draws], thorough=thorough)
+        metrics = self.judge(split).judge([self.images(x) for x in draws], thorough=thorough)
         # One draw is enough here: a teacher pass costs many times a student pass.
         return metrics | self._by_teacher(draws[0], noise[0], self.teacher_samples.log_prob)
 
@@ -216,11 +221,11 @@ class ImageEvaluation:
 
     def _classes(self, x: Tensor) -> Tensor:
         assert self.classifier is not None
-        parts = from_logit(x).split(500)
+        parts = self.images(x).split(500)
         return torch.cat([self.classifier.classifier(part).argmax(1) for part in parts])
 
     def _unit(self, values: Tensor) -> Tensor:
-        return (values / (self.data.levels - 1)).to(self.device)
+        return recorded(values, self.data.levels).to(self.device)
 
     def _force(self, student: FlowStudent) -> dict[str, float]:
         """Proposition 1 on this teacher, wherever the student stands."""

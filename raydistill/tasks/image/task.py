@@ -8,7 +8,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from raydistill.data.logit import from_logit
 from raydistill.media.sounds import Sound
 from raydistill.metrics.norms import RADII
 from raydistill.objectives import Batch, objective_class
@@ -232,7 +231,7 @@ class ImageTask:
 
     @torch.no_grad()
     def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
-        """Images in [0, 1] to show, by name: (GRID, C, H, W) each.
+        """Images in [0, 1] to show, of the data's grey levels, by name: (GRID, C, H, W) each.
 
         But `norms`, the teacher's Figure 5: a draw of z a row, a norm a column.
         """
@@ -250,7 +249,7 @@ class ImageTask:
         if norms is not None:
             shown["norms"] = norms.x.unflatten(0, (-1, len(RADII)))[:NORM_ROWS]
         student.train()
-        return {name: from_logit(x).cpu() for name, x in shown.items()}
+        return {name: self.evaluation.images(x).cpu() for name, x in shown.items()}
 
 
 def _interleave(a: Tensor, b: Tensor) -> Tensor:

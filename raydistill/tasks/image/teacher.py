@@ -14,6 +14,7 @@ import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.networks.standardise
 import raydistill.teachers.base
+from raydistill.data.grey_levels import recorded
 from raydistill.data.images import ImageData
 from raydistill.data.logit import dequantise, to_logit
 from raydistill.metrics.classifier import (
@@ -186,7 +187,7 @@ def get_classifier(
 
     def build(work: Storage) -> Built:
         trained = train_classifier(config, data, device)
-        images = (data.test.values / (data.levels - 1)).to(device)
+        images = recorded(data.test.values, data.levels).to(device)
         score = accuracy(trained, images, data.test.labels.to(device))
         return Built(trained.state_dict(), {"test_accuracy": score})
 

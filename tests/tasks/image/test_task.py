@@ -117,8 +117,9 @@ def test_picture_of_norms_is_the_teacher_along_a_direction(
     z = norms.z.unflatten(0, (-1, 23))
     torch.testing.assert_close(z[:, 11].flatten(1).norm(dim=1), torch.full((20,), 8.0))
     torch.testing.assert_close(z[:, -1], 1.3 * z[:, 11])
-    expected = from_logit(task.teacher.decode(z[3, [0, 22]], "sequential"))
-    torch.testing.assert_close(shown[3, [0, 22]], expected, rtol=0.0, atol=1e-3)
+    expected = task.evaluation.images(task.teacher.decode(z[3, [0, 22]], "sequential"))
+    # The two ways of decoding round otherwise, now and then into the grey level beside.
+    assert float((shown[3, [0, 22]] != expected).double().mean()) < 0.02
 
 
 def test_facts_say_how_good_the_classifier_is(task: ImageTask) -> None:
