@@ -10,23 +10,56 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from raydistill.config.json_text import JsonError, one_line, read_json
 
-SCHEMA_VERSION = 2
-READABLE = (1, 2)
-"""Version 2 added `Evaluation.replicas`; a record without it reads as one without replicas."""
+SCHEMA_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 2 added the values of replicas; version 3 those of any unit, `replicas` being one."""
 FILE_NAME = "record.json"
 
 Status = Literal["running", "finished", "failed"]
 
-Measured = Mapping[str, "float | Sequence[float]"]
-"""What a task measures: a number, or one a replica."""
+SET, SENTENCE, REPLICA = "set", "sentence", "replica"
+"""Units: a set of draws, an utterance, a training seed of a trial that trains several at once."""
 
+
+@dataclass(frozen=True)
+class PerUnit:
+    """A metric that was measured on several units, each value kept beside what stands for them.
+
+    Attributes:
+        unit: `SET`, `SENTENCE` or `REPLICA`: the smallest thing that the metric varies with.
+        values: one a unit, in the units' order.
+        value: their mean or median.
+
+    Example:
+        >>> from raydistill.record import mean_over
+        >>> mean_over("set", [80.0, 90.0]).value
+        85.0
+    """
+
+    unit: str
+    values: tuple[float, ...]
+    value: float
+
+
+def mean_over(unit: str, values: Sequence[float]) -> PerUnit:
+    """Values of units that their mean stands for."""
+    return PerUnit(unit, tuple(map(float, values)), fmean(values))
+
+
+def median_over(unit: str, values: Sequence[float]) -> PerUnit:
+    """Values of units that their median stands for: one that diverges does not move it."""
+    return PerUnit(unit, tuple(map(float, values)), median(values))
+
+
+Measured = Mapping[str, float | PerUnit]
+"""What a task measures: name to a number, with the values of its units where it has some."""
 
 LARGEST = 2**53
 """Of counts and times: up to here floating point tells whole numbers apart."""
@@ -73,6 +106,10 @@ class Spent:
     ended: Seconds = 0.0
 
 
+Values = dict[Text, tuple[Metric, ...]]
+"""Metric to one value a unit."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics on one split at one point of the training.
@@ -80,8 +117,9 @@ class Evaluation:
     Attributes:
         updates: optimiser steps done.
         split: validation (for the search) or test (once, at the end).
-        metrics: name to value; see docs/metrics.md. Of a trial with replicas, their median.
-        replicas: name to one value a replica, in the order of their seeds; empty without replicas.
+        metrics: name to value; see docs/metrics.md.
+        units: unit to metric to one value a unit, of which `metrics` has the mean, or the median of
+            replicas, which are in the order of their seeds. Metrics without units are not in it.
     """
 
     __pydantic_config__ = _STRICT
@@ -89,21 +127,31 @@ class Evaluation:
     updates: Count
     split: Text
     metrics: dict[Text, Metric]
-    replicas: dict[Text, tuple[Metric, ...]] = field(default_factory=dict)
+    units: dict[Text, Values] = field(default_factory=dict)
+
+    @property
+    def replicas(self) -> Values:
+        """Metric to one value a replica; empty without replicas."""
+        return self.units.get(REPLICA, {})
 
     @staticmethod
-    def of(updates: int, split: str, values: Measured) -> Evaluation:
-        """From what a task measures: sequences, one value a replica, beside their medians."""
-        replicas = {
-            name: tuple(float(one) for one in value)
-            for name, value in values.items()
-            if not isinstance(value, float)
-        }
-        metrics = {
-            name: value if isinstance(value, float) else median(replicas[name])
-            for name, value in values.items()
-        }
-        return Evaluation(updates, split, metrics, replicas)
+    def of(updates: int, split: str, measured: Measured) -> Evaluation:
+        """From what a task measures."""
+        return Evaluation(updates, split, numbers_of(measured), units_of(measured))
+
+
+def numbers_of(measured: Measured) -> dict[str, float]:
+    """Name to the number that stands for a metric."""
+    return {n: one.value if isinstance(one, PerUnit) else one for n, one in measured.items()}
+
+
+def units_of(measured: Measured) -> dict[str, Values]:
+    """Unit to metric to its values, of the metrics that have units."""
+    found: dict[str, Values] = {}
+    for name, one in measured.items():
+        if isinstance(one, PerUnit):
+            found.setdefault(one.unit, {})[name] = one.values
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,6 +167,7 @@ class Record:
         spent: its cost.
         history: evaluations in order; the last one of split `test` is the result.
         reference: the same metrics of the teacher's own samples and of real data (floors).
+        reference_units: group of floors to what `Evaluation.units` is of a student.
         artefacts: what it shows: name to path relative to the record.
         environment: versions and hardware.
 
@@ -140,6 +189,7 @@ class Record:
     cause: Text = ""
     history: tuple[Evaluation, ...] = ()
     reference: dict[Text, dict[Text, Metric]] = field(default_factory=dict)
+    reference_units: dict[Text, dict[Text, Values]] = field(default_factory=dict)
     artefacts: dict[Text, Text] = field(default_factory=dict)
     environment: dict[Text, Text] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
@@ -177,6 +227,8 @@ def parse_record(text: str | bytes) -> Record:
     missing = [name for name in ("spent", "history", "reference") if name not in values]
     if missing:
         raise RecordError(f"not a record: {missing[0]} is missing; run the trial again")
+    if version < SCHEMA_VERSION and isinstance(values["history"], list):
+        values = values | {"history": [_with_units(one) for one in values["history"]]}
     try:
         return _RECORD.validate_python(values | {"schema_version": SCHEMA_VERSION})
     except ValidationError as error:
@@ -190,9 +242,18 @@ def parse_evaluation(values: dict[str, Any]) -> Evaluation:
         RecordError: it is none.
     """
     try:
-        return _EVALUATION.validate_python(values)
+        return _EVALUATION.validate_python(_with_units(values))
     except ValidationError as error:
         raise RecordError(f"not an evaluation: {_first_problem(error)}") from None
+
+
+def _with_units(evaluation: Any) -> Any:
+    """An evaluation as version 3 writes it: version 2 had `replicas` beside the metrics."""
+    if not isinstance(evaluation, dict) or "replicas" not in evaluation:
+        return evaluation
+    evaluation = dict(evaluation)
+    replicas = evaluation.pop("replicas")
+    return evaluation | {"units": {REPLICA: replicas} if replicas else {}}
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -14,11 +14,17 @@ from hypothesis import strategies as some
 from raydistill.record import (
     SCHEMA_VERSION,
     Evaluation,
+    PerUnit,
     Record,
     RecordError,
     Spent,
     environment,
+    mean_over,
+    median_over,
+    numbers_of,
+    parse_evaluation,
     parse_record,
+    units_of,
 )
 
 RECORD = Record(
@@ -31,9 +37,10 @@ RECORD = Record(
     history=(
         Evaluation(800, "validation", {"classifier_fd": 12.5, "sharpness_ratio": 0.9}),
         Evaluation(1600, "validation", {"classifier_fd": 11.0, "sharpness_ratio": 0.95}),
-        Evaluation(1600, "test", {"classifier_fd": 11.5}),
+        Evaluation(1600, "test", {"classifier_fd": 11.5}, {"set": {"classifier_fd": (11.0, 12.0)}}),
     ),
     reference={"teacher_test": {"classifier_fd": 8.0}},
+    reference_units={"teacher_test": {"set": {"classifier_fd": (7.5, 8.5)}}},
     artefacts={"samples": "samples.png"},
     environment={"torch": "2.14"},
 )
@@ -47,6 +54,37 @@ def test_json_round_trip_is_the_identity() -> None:
 def test_defaults_round_trip() -> None:
     record = Record("t", "running", {}, "")
     assert parse_record(record.to_json()) == record
+
+
+def test_a_metric_keeps_the_value_of_each_unit_beside_what_stands_for_them() -> None:
+    measured = {
+        "fd": mean_over("set", (80.0, 82.0, 93.0)),
+        "kl": median_over("replica", (1.0, 9.0, 2.0)),
+        "nll": 2.5,
+    }
+    found = Evaluation.of(7, "test", measured)
+    assert found.metrics == {"fd": 85.0, "kl": 2.0, "nll": 2.5} == numbers_of(measured)
+    assert found.units == {"set": {"fd": (80.0, 82.0, 93.0)}, "replica": {"kl": (1.0, 9.0, 2.0)}}
+    assert found.units == units_of(measured)
+    assert found.replicas == {"kl": (1.0, 9.0, 2.0)}
+    assert PerUnit("set", (1.0,), 1.0) == mean_over("set", [1])
+
+
+def test_records_of_earlier_versions_are_read() -> None:
+    """Version 2 had the values of replicas beside the metrics, version 1 had none."""
+    old = {"updates": 1600, "split": "test", "metrics": {"kl": 2.0}}
+    for version, more, units in (
+        (1, {}, {}),
+        (2, {"replicas": {}}, {}),
+        (2, {"replicas": {"kl": [1.0, 3.0]}}, {"replica": {"kl": (1.0, 3.0)}}),
+    ):
+        values = json.loads(changed(schema_version=version, history=[old | more]))
+        del values["reference_units"]
+        read = parse_record(json.dumps(values))
+        assert read.history == (Evaluation(1600, "test", {"kl": 2.0}, units),)
+        assert read.schema_version == SCHEMA_VERSION
+        assert parse_evaluation(old | more) == read.history[0]
+        assert parse_record(read.to_json()) == read
 
 
 numbers = some.floats(allow_nan=True, allow_infinity=True)
@@ -116,6 +154,10 @@ def test_foreign_schema_is_refused(version: Any) -> None:
         changed(history=[{"updates": 1, "split": "test", "metrics": {"fd": "many"}}]),
         changed(history=[{"updates": 1, "split": "test", "metrics": {"fd": None}}]),
         changed(reference={"teacher_test": 3}),
+        changed(history=[{"updates": 1, "split": "test", "metrics": {}, "replicas": {}}]),
+        changed(history=[{"updates": 1, "split": "test", "metrics": {}, "units": {"set": 3}}]),
+        changed(schema_version=2, history=[3]),
+        changed(schema_version=2, history={}),
     ],
 )
 def test_what_is_not_a_record_is_refused(text: str) -> None:

@@ -5,7 +5,7 @@ A task of your own implements it and adds a line to `tasks.registry.TASKS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -91,7 +91,7 @@ class Task(Protocol):
         ...
 
     @property
-    def references(self) -> dict[str, dict[str, float]]:
+    def references(self) -> Mapping[str, Measured]:
         """Metrics of the teacher and of data, to compare students with; part of every record."""
         ...
 

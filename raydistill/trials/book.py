@@ -17,7 +17,15 @@ from torch.utils.tensorboard import SummaryWriter
 from raydistill.media.pictures import grid, png
 from raydistill.media.sounds import Sound, wav
 from raydistill.networks.summary import parameter_count
-from raydistill.record import FILE_NAME, Evaluation, Record, Spent, environment
+from raydistill.record import (
+    FILE_NAME,
+    Evaluation,
+    Record,
+    Spent,
+    environment,
+    numbers_of,
+    units_of,
+)
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
@@ -100,7 +108,15 @@ class TrialWriter:
             spent = replace(self.record.spent, updates=before.spent.updates)
             self.record = replace(self.record, history=before.history, spent=spent)
         spent = replace(self.record.spent, began=time.time())
-        self.record = replace(self.record, reference=task.references, spent=spent)
+        floors = task.references.items()
+        self.record = replace(
+            self.record,
+            reference={name: numbers_of(measured) for name, measured in floors},
+            reference_units={
+                name: units for name, measured in floors if (units := units_of(measured))
+            },
+            spent=spent,
+        )
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()
         local = run.folder.local_path

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.gaussian.study import GaussianStudy, read_gaussian_study
 from analysis.records import RecordSet, Sweep, TrialRecord
-from raydistill.record import Evaluation, Record, Spent
+from raydistill.record import REPLICA, Evaluation, Record, Spent, median_over
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.tasks.registry import parse_trial
@@ -93,7 +93,7 @@ def trial(
     random = np.random.default_rng(index)
     drawn = metrics(tree["objective"]["kind"], tree["dimension"], random)
     values = {
-        name: tuple(float(v) for v in np.broadcast_to(value, (SEEDS,))[: tree["replicas"]])
+        name: median_over(REPLICA, np.broadcast_to(value, (SEEDS,))[: tree["replicas"]].tolist())
         for name, value in drawn.items()
     }
     updates = tree["budget"]["updates"]

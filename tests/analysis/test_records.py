@@ -91,7 +91,7 @@ def test_sweeps_are_told_apart_and_the_store_is_none(tmp_path: Path) -> None:
 BAD = {
     "half a file": '{"schema_version": 1, "tri',
     "not text": b"\xff\xfe\x00",
-    "another schema": RECORD.to_json().replace('"schema_version": 2', '"schema_version": 99'),
+    "another schema": RECORD.to_json().replace('"schema_version": 3', '"schema_version": 99'),
     "no object": "[]",
     "a metric that is no number": RECORD.to_json().replace("7.0", '"seven"'),
     "an unknown status": RECORD.to_json().replace('"finished"', '"done"'),

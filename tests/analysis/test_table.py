@@ -12,7 +12,7 @@ import pytest
 from analysis.image.noise_and_learning_charts import learning_charts
 from analysis.records import load_records
 from analysis.table import curve, to_frame
-from raydistill.record import Evaluation
+from raydistill.record import REPLICA, Evaluation, median_over
 from tests.analysis.gaussian_records import config, run, trial
 from tests.analysis.test_records import RECORD, put
 
@@ -59,7 +59,7 @@ def test_what_has_no_replicas_is_shared_and_counted_from_the_configuration() -> 
 
 def test_images_may_have_replicas_too(tmp_path: Path) -> None:
     history = tuple(
-        Evaluation.of(updates, "validation", {"classifier_fd": values})
+        Evaluation.of(updates, "validation", {"classifier_fd": median_over(REPLICA, values)})
         for updates, values in ((30, (9.0, 4.0)), (60, (7.0, 3.0)))
     )
     put(tmp_path, "noise", replace(RECORD, history=history))
@@ -74,7 +74,7 @@ def test_images_may_have_replicas_too(tmp_path: Path) -> None:
 
 
 def test_replicas_of_different_number_are_no_record(tmp_path: Path) -> None:
-    values = {"a": (1.0, 2.0), "b": (1.0, 2.0, 3.0)}
+    values = {"a": median_over(REPLICA, (1.0, 2.0)), "b": median_over(REPLICA, (1.0, 2.0, 3.0))}
     history = (Evaluation.of(30, "validation", values),)
     put(tmp_path, "noise", replace(RECORD, history=history))
     (skipped,) = load_records(tmp_path).skipped

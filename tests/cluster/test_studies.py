@@ -162,7 +162,7 @@ def test_a_study_leaves_a_record_a_cell_with_all_seeds(study, storage):
     for name, record in records.items():
         last = record["history"][-1]
         assert (record["status"], last["split"]) == ("finished", "test")
-        assert {len(values) for values in last["replicas"].values()} == {4}
+        assert {len(values) for values in last["units"]["replica"].values()} == {4}
         assert (storage / "study" / name / "arrays.safetensors").exists()
     for words in ("4 cells; medians over 4 seeds", "KL(S|T)", "x_reconstruction", "report: "):
         assert words in study.output

@@ -162,7 +162,7 @@ RECORD = Record(
     "finished",
     {"task": "image", "seed": 1},
     "0123456789abcdef",
-    history=(Evaluation(2, "test", {"fd": 1.5}, {"fd": (1.0, 2.0)}),),
+    history=(Evaluation(2, "test", {"fd": 1.5}, {"replica": {"fd": (1.0, 2.0)}}),),
     reference={"teacher": {"fd": 1.0}},
     artefacts={"samples": "samples.png"},
     environment={"torch": "2"},

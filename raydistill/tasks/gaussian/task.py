@@ -24,7 +24,7 @@ from raydistill.objectives import (
     XReconstructionConfig,
     objective_class,
 )
-from raydistill.record import Measured
+from raydistill.record import REPLICA, Measured, median_over
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.code import code_version, module_of
@@ -157,19 +157,16 @@ class GaussianTask:
         metrics = self._judge(own, split)
         if split == "test":
             metrics |= self._teacher_facts
-        return {name: values.tolist() for name, values in metrics.items()}
+        return _over_replicas(metrics)
 
     @cached_property
-    def references(self) -> dict[str, dict[str, float]]:
-        """The floors: the teachers themselves judged as a student is, medians over replicas."""
+    def references(self) -> dict[str, Measured]:
+        """The floors: the teachers themselves judged as a student is."""
         floors = {
             f"teacher_{split}": self._judge(self.exact, split) for split in ("validation", "test")
         }
         floors["teachers"] = self._teacher_facts
-        return {
-            name: {metric: median(values.tolist()) for metric, values in metrics.items()}
-            for name, metrics in floors.items()
-        }
+        return {name: _over_replicas(metrics) for name, metrics in floors.items()}
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -292,6 +289,10 @@ class _Normal:
             ]
             self.number, self.block = number, torch.stack(drawn, dim=1).to(self.dtype)
         return self.block[place].movedim(0, 1)
+
+
+def _over_replicas(metrics: dict[str, Tensor]) -> Measured:
+    return {name: median_over(REPLICA, values.tolist()) for name, values in metrics.items()}
 
 
 def _push(gaussian: Gaussian, z: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from raydistill.media.sounds import Sound
 from raydistill.metrics.norms import RADII
 from raydistill.objectives import Batch, objective_class
+from raydistill.record import Measured
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
@@ -221,7 +222,7 @@ class ImageTask:
         return {}
 
     @property
-    def references(self) -> dict[str, dict[str, float]]:
+    def references(self) -> Mapping[str, Measured]:
         """The floors; see `ImageEvaluation.references`."""
         return self.evaluation.references
 

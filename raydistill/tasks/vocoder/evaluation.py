@@ -15,6 +15,7 @@ from torch import Tensor
 
 from raydistill.data.world import synthesise
 from raydistill.metrics.audio import Reference, audio_metrics, average_metrics, reference_of
+from raydistill.record import SENTENCE, PerUnit
 from raydistill.seeding import generator
 from raydistill.students.conditioned import ConditionedFlow
 from raydistill.tasks.trial_config import TrialConfig
@@ -87,19 +88,19 @@ class VocoderEvaluation:
     @torch.no_grad()
     def evaluate(
         self, student: ConditionedFlow, config: TrialConfig, split: str
-    ) -> dict[str, float]:
+    ) -> dict[str, float | PerUnit]:
         """Metrics of a student, means over sentences; see docs/metrics.md.
 
         At prior scale 1, and on the test split, with the suffix `_matched`, at the scale of what a
         noise-trained student was given.
         """
         student.eval()
-        metrics = average_metrics(self.rows(student, split))
-        metrics |= self._whispering(metrics, split)
+        metrics = over_sentences(self._judged(student, split))
         if split == "test":
             scale = config.matched_scale
-            matched = average_metrics(self.rows(student, split, scale)) if scale != 1.0 else metrics
-            matched = matched | self._whispering(matched, split)
+            matched = metrics
+            if scale != 1.0:
+                matched = over_sentences(self._judged(student, split, scale))
             metrics |= {
                 f"{name}_matched": value
                 for name, value in matched.items()
@@ -176,9 +177,15 @@ class VocoderEvaluation:
             found[split] = average_metrics(rows)["periodicity_excess"]
         return found
 
-    def _whispering(self, metrics: dict[str, float], split: str) -> dict[str, float]:
-        """0 where the excess is that of recordings, 1 where there is none."""
-        return {"whispering": 1.0 - metrics["periodicity_excess"] / self._natural[split]}
+    def _judged(
+        self, student: ConditionedFlow, split: str, scale: float = 1.0
+    ) -> list[dict[str, float]]:
+        """The rows with `whispering`: 0 where the excess is that of recordings, 1 without any."""
+        natural = self._natural[split]
+        return [
+            row | {"whispering": 1.0 - row["periodicity_excess"] / natural}
+            for row in self.rows(student, split, scale)
+        ]
 
     def _likelihoods(self, student: ConditionedFlow, split: str) -> dict[str, float]:
         """Nats and distances a sample. None of them says whether a student whispers."""
@@ -226,6 +233,16 @@ class VocoderEvaluation:
             encode_utterance(self.teacher, x, features),
             reference_of(audio.numpy(), self.corpus.data.rate),
         )
+
+
+def over_sentences(rows: list[dict[str, float]]) -> dict[str, float | PerUnit]:
+    """Means over sentences with each sentence's value; `_se` and `_n` as `average_metrics` says."""
+    means: dict[str, float | PerUnit] = {**average_metrics(rows)}
+    for name in rows[0]:
+        mean = means[name]
+        assert isinstance(mean, float)
+        means[name] = PerUnit(SENTENCE, tuple(row[name] for row in rows), mean)
+    return means
 
 
 def chosen_of(sequences: Sequences, asked: int) -> list[int]:

@@ -17,11 +17,11 @@ import raydistill.metrics.pitch
 import raydistill.metrics.spectra
 import raydistill.metrics.voicing
 import raydistill.tasks.vocoder.evaluation
-from raydistill.metrics.audio import average_metrics
+from raydistill.record import PerUnit
 from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version, module_of
 from raydistill.tasks.assets import TeacherAsset, with_threads
-from raydistill.tasks.vocoder.evaluation import VocoderEvaluation
+from raydistill.tasks.vocoder.evaluation import VocoderEvaluation, over_sentences
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Floors:
     rows: dict[str, dict[str, Tensor]]
 
     @property
-    def means(self) -> dict[str, dict[str, float]]:
-        """Floor -> metric -> mean over sentences."""
-        return {name: average_metrics(as_rows(columns)) for name, columns in self.rows.items()}
+    def means(self) -> dict[str, dict[str, float | PerUnit]]:
+        """Floor -> metric -> mean over sentences, with each sentence's value."""
+        return {name: over_sentences(as_rows(columns)) for name, columns in self.rows.items()}
 
 
 def recipe_of(evaluation: VocoderEvaluation, teacher: TeacherAsset) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from raydistill.media.sounds import Sound
 from raydistill.media.spectrograms import spectrogram
 from raydistill.objectives import Batch, objective_class
+from raydistill.record import Measured
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
@@ -195,7 +196,7 @@ class VocoderTask:
 
         return draw
 
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> dict[str, float]:
+    def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
         """See `VocoderEvaluation.evaluate`."""
         assert isinstance(student, ConditionedFlow)
         return self.evaluation.evaluate(student, config, split)
@@ -206,7 +207,7 @@ class VocoderTask:
         return get_floors(self.evaluation, self.trained, self.store)
 
     @property
-    def references(self) -> dict[str, dict[str, float]]:
+    def references(self) -> dict[str, Measured]:
         """The floors, on the test split, and what is known of the teacher."""
         info = self.trained.info
         return {
