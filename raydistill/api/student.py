@@ -123,7 +123,9 @@ class LoadedStudent:
                 taken. With neither, sentences of the data set's test split are.
 
         Returns:
-            Images (n, C, H, W) in [0, 1]; n sounds; vectors (n, T), or (n, K, T) of a stack.
+            Images (n, C, H, W) in [0, 1], continuous: `space.to_recorded(images)` has the grey
+            levels of data, for whatever sets the two side by side; n sounds; vectors (n, T), or
+            (n, K, T) of a stack.
 
         Raises:
             ValueError: an argument does not fit the student.

@@ -109,7 +109,7 @@ class LoadedTeacher:
             scale: standard deviation of z (a temperature); None is 1.
             method: one of `module.decode_methods`; None takes the first.
             features, recording: what a teacher of speech is conditioned on; see
-                `LoadedStudent.sample`.
+                `LoadedStudent.sample`, also for what is returned.
 
         Raises:
             ValueError: an argument does not fit the teacher.
@@ -205,6 +205,8 @@ class LoadedTeacher:
 
     def bits_per_dimension(self, images: Tensor, *, dequantise_seed: int = 0) -> Tensor:
         """Bits a dimension of discrete images (n, C, H, W) in [0, 1], (n,): an upper bound.
+
+        Samples are continuous: `space.to_recorded` makes them discrete.
 
         Raises:
             ValueError: the teacher is none of images.

@@ -58,6 +58,6 @@ def decode(settings: DecodeSettings) -> ExitStatus:
     given: dict[str, Any] = {} if codes.features is None else {"features": codes.features}
     with refusing(z="codes", features="codes"):
         samples = model.decode(codes.z, **given)
-    write_samples(output, samples)
+    write_samples(output, samples, model.space)
     print(output.path)
     return ExitStatus.OK

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from raydistill.media.sounds import Sound
+    from raydistill.tasks.space import Space
 
     Samples = torch.Tensor | list[Sound]
 
@@ -86,21 +87,23 @@ def open_output(path: str, *, force: bool) -> Output:
     return output
 
 
-def write_samples(output: Output, samples: Samples) -> None:
+def write_samples(output: Output, samples: Samples, space: Space) -> None:
     """Write samples as their place asks for.
+
+    Pictures have the grey levels of the data, arrays what the model gave, which `encode` takes.
 
     Raises:
         ConfigError: it cannot be written.
     """
     import torch
 
-    images = isinstance(samples, torch.Tensor)
     if output.kind == FOLDER:
-        files = _picture_files(samples) if images else _sound_files(samples)  # type: ignore[arg-type]
+        images = isinstance(samples, torch.Tensor)
+        files = _picture_files(space.to_recorded(samples)) if images else _sound_files(samples)  # type: ignore[arg-type]
         write_folder(output, files)
         return
     if output.kind == ".png":
-        content = _grid(samples)  # type: ignore[arg-type]
+        content = _grid(space.to_recorded(samples))  # type: ignore[arg-type]
     elif output.kind == ".wav":
         content = _one_sound(samples)  # type: ignore[arg-type]
     elif isinstance(samples, torch.Tensor):

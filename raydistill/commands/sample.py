@@ -29,9 +29,10 @@ class SampleSettings:
         model: a trial's folder, or a teacher: STORAGE:KEY, STORAGE/store/teachers/KEY, or a trial's
             folder with --teacher.
         count: how many samples; by default 64, of sounds 4.
-        out: images: .png (a grid) or a folder (DIR/, a PNG each); sounds: .wav (one after the
-            other) or a folder; everything: .npz, .safetensors, and .npy but for sounds. By default
-            samples.png, samples.wav or samples.npy.
+        out: images: .png (a grid) or a folder (DIR/, a PNG each), with the grey levels of the data;
+            sounds: .wav (one after the other) or a folder; everything: .npz, .safetensors, and .npy
+            but for sounds, as the model gives it. By default samples.png, samples.wav or
+            samples.npy.
         seed: of the codes; equal seeds give equal samples.
         scale: prior scale, the standard deviation of z (a temperature); 1 by default. `matched` is
             what a student trained with noise on its codes was given.
@@ -79,7 +80,7 @@ def sample(settings: SampleSettings) -> ExitStatus:
         samples = model.sample(
             count, seed=settings.seed, scale=_scale(settings, model), **_conditioning(settings)
         )
-    write_samples(output, samples)
+    write_samples(output, samples, model.space)
     print(output.path)
     return ExitStatus.OK
 

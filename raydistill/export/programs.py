@@ -190,6 +190,7 @@ class SpeechEncodingProgram(_Standardised):
 IMAGE_DIMENSIONS = 3
 """(C, H, W): an example of this many dimensions is an image, given to models as logits."""
 
+PIXELS = "pixels in [0, 1], continuous: of data with L grey levels, floor(L * value) is the level"
 Z = "codes: draws from N(0, 1) times a prior scale (a temperature), or a teacher's encoding"
 FEATURES = {
     False: "standardised features of each frame: (features - mean) / deviation of the data set",
@@ -216,7 +217,7 @@ def student_program(student: Student, scale: SpeechScale | None = None) -> Progr
         return Program(SpeechProgram(student, scale), inputs, ("samples",), meaning)
     z = (Input("z", (BATCH, *shape)),)
     if len(shape) == IMAGE_DIMENSIONS:
-        meaning = {"z": Z, "images": "pixels in [0, 1]", "x": "logits of the pixels, S(z)"}
+        meaning = {"z": Z, "images": PIXELS, "x": "logits of the pixels, S(z)"}
         return Program(ImageProgram(student), z, ("images", "x"), meaning)
     return Program(VectorProgram(student), z, ("x",), {"z": Z, "x": "samples S(z)"})
 

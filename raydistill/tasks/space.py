@@ -60,6 +60,13 @@ class Space(FrozenConfig, ABC):
         """
         return values
 
+    def to_recorded(self, values: Tensor) -> Tensor:
+        """Continuous values as data are recorded: `make_continuous` undone, whatever its seed.
+
+        Whoever sets samples beside data, or shows them, wants these. By default they are the same.
+        """
+        return values
+
     def log_prob_of_values(self, log_prob: Tensor, x: Tensor) -> Tensor:
         """Log-density of the values from the log-density of x, both (B,), in nats."""
         return log_prob

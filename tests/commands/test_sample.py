@@ -43,7 +43,8 @@ def test_a_process_makes_the_picture_that_python_makes(
     assert (finished.code, finished.output, finished.errors) == (0, "a b.png\n", "")
     expected = rd.load_student(trial_of(images)).sample(9, seed=3, scale=0.5)
     assert isinstance(expected, torch.Tensor)
-    assert (tmp_path / "a b.png").read_bytes() == png(grid(expected))
+    shown = images.student.space.to_recorded(expected)
+    assert (tmp_path / "a b.png").read_bytes() == png(grid(shown))
     assert os.listdir(tmp_path) == ["a b.png"]
 
 
@@ -55,7 +56,10 @@ def test_images_as_a_folder_and_as_arrays(images: rd.Distilled, tmp_path: Path) 
     for out in ("folder/", "x.npy", "x.npz", "x.safetensors"):
         words = ["sample", trial, "--count", "3", "--scale", "matched"]
         assert main([*words, "--out", str(tmp_path / out) + "/" * out.endswith("/")]) == 0
-    for index, image in enumerate(expected):
+    shown = student.space.to_recorded(expected)
+    assert set((16 * shown).round().flatten().tolist()) <= set(range(17))
+    assert not torch.equal(shown, expected)
+    for index, image in enumerate(shown):
         with Image.open(tmp_path / "folder" / f"sample_{index:05}.png") as picture:
             values = np.asarray(picture)
         assert values.shape == tuple(image.shape[1:])  # a pixel a pixel

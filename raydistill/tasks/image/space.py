@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from raydistill.data.grey_levels import to_recorded
 from raydistill.data.images import ImageData
 from raydistill.data.logit import (
     bits_per_dimension,
@@ -72,6 +73,10 @@ class ImageSpace(Space):
         """Images v / (levels - 1) of whole levels v as (v + u) / levels, u uniform in [0, 1)."""
         whole = (values * (self.levels - 1)).round()
         return dequantise(whole, self.levels, generator(values.device, "dequantise", seed))
+
+    def to_recorded(self, values: Tensor) -> Tensor:
+        """Images (v + u) / levels as v / (levels - 1)."""
+        return to_recorded(values, self.levels)
 
     def log_prob_of_values(self, log_prob: Tensor, x: Tensor) -> Tensor:
         return log_unit_density(log_prob, x)

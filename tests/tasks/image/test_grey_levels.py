@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raydistill.data.grey_levels import recorded, to_recorded
 from raydistill.data.images import load_images
 from raydistill.data.logit import dequantise, from_logit, to_logit
 from raydistill.store.assets import Store
 from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.image.space import ImageSpace
 from raydistill.tasks.image.task import ImageTask
 from raydistill.tasks.registry import parse_trial
 from tests.helpers import merge
@@ -60,3 +63,11 @@ def test_pictures_show_recorded_levels(task: ImageTask, smoke: ImageTrial) -> No
         assert float((steps - steps.round()).abs().max()) < 1e-5, name
     shown = task.pictures(task.build_student(smoke), smoke)["data"]
     assert torch.equal(shown, recorded(task.data.test.values[: len(shown)], levels))
+
+
+@given(levels=st.integers(2, 1024), seed=st.integers(0, 2**16))
+def test_a_space_takes_back_the_noise_that_it_adds(levels: int, seed: int) -> None:
+    space = ImageSpace(shape=(1, 4, 8), levels=levels, centre=0.0, spread=1.0)
+    values = torch.randint(levels, (3, 1, 4, 8), generator=torch.Generator().manual_seed(seed))
+    images = recorded(values.double(), levels)
+    assert torch.equal(space.to_recorded(space.make_continuous(images, seed)), images)
