@@ -15,7 +15,10 @@ from typing import get_args
 from raydistill.config.errors import ConfigError
 from raydistill.tasks.gaussian.config import GaussianTrial
 from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.paper import Deviation
+from raydistill.tasks.paper import deviations as deviations_of
 from raydistill.tasks.presets import Preset, gaussian_preset, image_preset, vocoder_preset
+from raydistill.tasks.trial_config import TrialConfig
 from raydistill.tasks.vocoder.config import VocoderTrial
 
 
@@ -47,6 +50,16 @@ def vocoder(preset: Preset, dataset: str | None = None) -> VocoderTrial:
         'recordings/'
     """
     return vocoder_preset(_known(preset), dataset)
+
+
+def deviations(trial: TrialConfig) -> tuple[Deviation, ...]:
+    """Where a trial differs from the paper; see `raydistill.tasks.paper.deviations`.
+
+    Example:
+        >>> deviations(image("paper", "digits"))[0].field
+        'data.name'
+    """
+    return deviations_of(trial)
 
 
 def _known(preset: Preset) -> Preset:

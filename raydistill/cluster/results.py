@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +29,7 @@ from raydistill.cluster.failures import TrialFailure
 from raydistill.console import shell_command
 from raydistill.record import Record
 from raydistill.store.storage import Storage
+from raydistill.tasks.paper import Deviation, deviations
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.trials.run import read_record
 
@@ -56,6 +58,18 @@ def print_plan(console: Console, plan: SweepPlan, folder: Storage, workers: int)
     console.print(Text.assemble((plan.question.name, "bold"), text))
     console.print(f"results in {shell_command(folder.uri)}", soft_wrap=True)
     console.print(f"watch them: {watch_command(folder)}", soft_wrap=True)
+    if plan.settings["preset"] == "paper":
+        print_deviations(console, deviations(base))
+
+
+def print_deviations(console: Console, found: Sequence[Deviation]) -> None:
+    """What of the paper's settings is not followed."""
+    table = Table(title="differs from the paper, or is not said there")
+    for heading in ("field", "the paper", "here", "why"):
+        table.add_column(heading)
+    for one in found:
+        table.add_row(*map(escape, (one.field, one.paper, one.ours, one.why)))
+    console.print(table)
 
 
 def print_prepared(

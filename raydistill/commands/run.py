@@ -26,12 +26,14 @@ class RunSettings:
         storage_path: folder or URI with the store of teachers; the trial is written beside it.
         name: folder of the trial.
         device: cpu or cuda.
+        paper: say first where the trial differs from the paper's settings.
     """
 
     config: Annotated[Path, tyro.conf.Positional]
     storage_path: str = "results"
     name: str = "trial"
     device: str = "cpu"
+    paper: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def run(settings: RunSettings) -> ExitStatus:
@@ -46,6 +48,9 @@ def run(settings: RunSettings) -> ExitStatus:
     from raydistill.training.job import TrainingDivergedError
 
     config = parse_trial_json(_read(settings.config))
+    if settings.paper:
+        for one in raydistill.presets.deviations(config):
+            print(f"{one.field}: {one.ours}, in the paper {one.paper} ({one.why})", flush=True)
     try:
         with refusing(name="name"):
             record = raydistill.distill(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,8 @@ class OptimiserConfig(FrozenConfig):
         warmup: updates over which the learning rate rises linearly from 0.
         decay: `cosine` falls to 0 at the end of the budget, `constant` stays, and `exponential`
             multiplies by `decay_rate` every `decay_every` updates (the paper: 0.95 an epoch).
-        decay_rate, decay_every: of the exponential decay.
+        decay_rate, decay_every: of the exponential decay; an epoch may be no whole number of
+            updates.
         beta1, beta2: decay of Adam's averages of the gradient and of its square.
         clip: bound of the gradient's norm; None for no clipping.
 
@@ -35,7 +36,7 @@ class OptimiserConfig(FrozenConfig):
     warmup: int = Field(default=50, ge=0)
     decay: Literal["cosine", "constant", "exponential"] = "cosine"
     decay_rate: float = Field(default=0.95, gt=0.0, le=1.0)
-    decay_every: int = Field(default=1000, ge=1)
+    decay_every: Annotated[int | float, Field(ge=1)] = 1000
     beta1: float = Field(default=0.9, ge=0.0, lt=1.0)
     beta2: float = Field(default=0.99, ge=0.0, lt=1.0)
     clip: float | None = Field(default=1.0, gt=0.0)

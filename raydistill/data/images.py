@@ -17,6 +17,7 @@ from raydistill.data.files import DataFile
 from raydistill.data.idx import FASHION_MNIST, MNIST
 from raydistill.data.photographs import load_photographs
 from raydistill.data.raw import DataError, RawImages
+from raydistill.data.splits import split_rows
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class DataSource:
         files: what it reads then; None for a data set that comes with a package.
         folder: the root folder if none is given.
         side: height and width of the original images.
+        train: how many images its training split has.
         channels: colour channels.
         largest: side up to which images are framed in black; None for none beyond their own.
         classes: how many classes the labels name.
@@ -101,6 +103,7 @@ class DataSource:
 
     load: Callable[[str | None], RawImages]
     side: int
+    train: int
     channels: int = 1
     largest: int | None = None
     classes: int = 10
@@ -135,16 +138,8 @@ def load_images(name: str, size: int, root: str | None = None) -> ImageData:
         values = F.pad(values, (before, size - side - before, before, size - side - before))
     labels = torch.from_numpy(raw.labels.astype(np.int64))
     digest = hashlib.sha256(values.numpy().tobytes() + labels.numpy().tobytes())
-    # A fixed shuffle: packages store classes in blocks. The seed is a constant of the data set,
-    # so that every trial of every sweep shares one split.
-    order = torch.randperm(len(values), generator=torch.Generator().manual_seed(20181))
-    if raw.test_from is None:
-        held_out = max(200, len(order) * 3 // 20)
-        test, rest = order[:held_out], order[held_out:]
-    else:
-        test, rest = order[order >= raw.test_from], order[order < raw.test_from]
-        held_out = len(rest) // 12
-    validation, train = rest[:held_out], rest[held_out:]
+    rows = split_rows(len(values), raw.test_from)
+    train, validation, test = rows.train, rows.validation, rows.test
     for split, found in (("train", train), ("validation", validation), ("test", test)):
         if not len(found):
             raise DataError(
@@ -249,16 +244,23 @@ def _mnist_sample(root: str | None) -> RawImages:
 
 
 DATA_SETS = {
-    "digits": DataSource(_digits, side=8),
-    "mnist-sample": DataSource(_mnist_sample, side=28, largest=32),
+    "digits": DataSource(_digits, side=8, train=1_259),
+    "mnist-sample": DataSource(_mnist_sample, side=28, train=3_500, largest=32),
     "fashion-mnist": DataSource(
         FASHION_MNIST.load,
         side=28,
+        train=55_000,
         largest=32,
         files=FASHION_MNIST.files,
         folder=FASHION_MNIST.folder,
     ),
-    "mnist": DataSource(MNIST.load, side=28, largest=32, files=MNIST.files, folder=MNIST.folder),
-    "photographs": DataSource(load_photographs, side=32, channels=3, classes=6, has_classes=False),
-    "cifar-10": DataSource(load_cifar10, side=32, channels=3, files=cifar10_files, folder=FOLDER),
+    "mnist": DataSource(
+        MNIST.load, side=28, train=55_000, largest=32, files=MNIST.files, folder=MNIST.folder
+    ),
+    "photographs": DataSource(
+        load_photographs, side=32, train=966, channels=3, classes=6, has_classes=False
+    ),
+    "cifar-10": DataSource(
+        load_cifar10, side=32, train=45_834, channels=3, files=cifar10_files, folder=FOLDER
+    ),
 }

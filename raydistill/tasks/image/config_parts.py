@@ -10,6 +10,7 @@ from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
 from raydistill.data.files import DataFile
 from raydistill.data.images import (
+    DATA_SETS,
     ImageData,
     check_images,
     image_files,
@@ -51,6 +52,16 @@ class DataConfig(FrozenConfig):
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return check_images(self.name, self.size)
+
+    @property
+    def original_side(self) -> int:
+        """Side of the images before they are shrunk or framed."""
+        return DATA_SETS[self.name].side
+
+    @property
+    def training_images(self) -> int:
+        """How many images the whole data set, as it is known, leaves to train on."""
+        return self.train_count or DATA_SETS[self.name].train
 
     _place: str | None = PrivateAttr(default=None)
 
@@ -118,11 +129,12 @@ class PairConfig(FrozenConfig):
 
     Attributes:
         data_copies: for x-reconstruction: how many times the training split is dequantised, each
-            time with fresh noise, and encoded.
+            time with fresh noise, and encoded; epochs take turns. None dequantises and encodes
+            afresh in every update, at the price of a pass of the teacher in each.
         oracle_count: for oracle prediction: how many draws from the prior are decoded.
     """
 
-    data_copies: int = Field(default=4, ge=1)
+    data_copies: int | None = Field(default=4, ge=1)
     oracle_count: int = Field(default=8000, ge=1)
 
 

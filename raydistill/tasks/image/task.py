@@ -10,13 +10,14 @@ from torch import Tensor
 
 from raydistill.media.sounds import Sound
 from raydistill.metrics.norms import RADII
-from raydistill.objectives import Batch, objective_class
+from raydistill.objectives import objective_class
 from raydistill.record import Measured
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
 from raydistill.tasks.assets import TeacherAsset
+from raydistill.tasks.image.batches import Draw, fresh_batches, prior_batches, stored_batches
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.image.evaluation import ImageEvaluation
 from raydistill.tasks.image.pairs import (
@@ -136,8 +137,8 @@ class ImageTask:
 
     @cached_property
     def data_pairs(self) -> Pairs:
-        """The training split with its codes."""
-        return self._pairs("data", self.config.pairs.data_copies)
+        """The training split with its codes, in as many dequantisations as are stored, or one."""
+        return self._pairs("data", self.config.pairs.data_copies or 1)
 
     @cached_property
     def oracle_pairs(self) -> Pairs:
@@ -153,7 +154,7 @@ class ImageTask:
         judging = self.config.evaluation
         shards = shards_of("evaluation", judging.samples * judging.draws)
         shards += shards_of("norms", self.evaluation.norm_draws)
-        if draws == "data pairs":
+        if draws == "data pairs" and wanted.data_copies is not None:
             shards += shards_of("data", wanted.data_copies)
         if draws == "oracle pairs":
             shards += shards_of("oracle", wanted.oracle_count)
@@ -168,30 +169,16 @@ class ImageTask:
         assert isinstance(config, ImageTrial)
         return self.space.build_student(config).to(self.device)
 
-    def draw(self, config: TrialConfig) -> Callable[[int, slice], Batch]:
+    def draw(self, config: TrialConfig) -> Draw:
         """What the objective of a trial draws on: a function from an update to its batch."""
-        count, draws = config.budget.batch_size, objective_class(config.objective).draws
-
-        def random_of(update: int) -> torch.Generator:
-            return generator(self.device, "student", config.seed, update)
-
+        draws, copies = objective_class(config.objective).draws, self.config.pairs.data_copies
         if draws == "prior":
-            return lambda update, share: Batch(
-                self.teacher.sample_prior(count, random_of(update))[share]
-            )
-        pairs = self.data_pairs if draws == "data pairs" else self.oracle_pairs
-        noisy = config.noise_level > 0.0
-
-        def draw(update: int, share: slice) -> Batch:
-            random = random_of(update)
-            index = torch.randint(len(pairs.x), (count,), generator=random, device=self.device)
-            noise = None
-            if noisy:
-                shape = (count, *pairs.z.shape[1:])
-                noise = torch.randn(shape, generator=random, device=self.device)[share]
-            return Batch(pairs.z[index[share]], pairs.x[index[share]], noise)
-
-        return draw
+            return prior_batches(config, self.teacher, self.device)
+        if draws == "oracle pairs":
+            return stored_batches(config, self.oracle_pairs, 1, self.device)
+        if copies is None:
+            return fresh_batches(config, self.data, self.teacher, self.device)
+        return stored_batches(config, self.data_pairs, copies, self.device)
 
     def evaluate(self, student: Student, config: TrialConfig, split: str) -> dict[str, float]:
         """See `ImageEvaluation.evaluate`."""

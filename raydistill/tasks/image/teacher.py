@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import raydistill.data.epochs
 import raydistill.data.logit
 import raydistill.metrics.classifier
 import raydistill.networks.standardise
 import raydistill.teachers.base
+from raydistill.data.epochs import EpochOrder
 from raydistill.data.grey_levels import recorded
 from raydistill.data.images import ImageData
 from raydistill.data.logit import dequantise, to_logit
@@ -47,6 +49,7 @@ def teacher_recipe(training: TeacherTraining, data: ImageData) -> dict[str, Any]
         "training": training.model_dump(mode="json"),
         "data": data.fingerprint,
         "code": code_version(
+            raydistill.data.epochs,
             raydistill.data.logit,
             raydistill.networks.standardise,
             raydistill.teachers.base,
@@ -123,21 +126,20 @@ def train_teacher(
     workers: Workers = Workers(),
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> TrainedTeacher:
-    """Maximum likelihood on freshly dequantised batches, from the checkpoint in `work` if any."""
+    """Maximum likelihood, each image dequantised afresh, from the checkpoint in `work` if any."""
     likelihood = Likelihood(
         _untrained(training, data).to(device),
         ema=training.ema,
         precision=training.precision,
         compiled=training.compile,
     )
-    values = data.train.values.to(device)
+    values, count = data.train.values.to(device), training.budget.batch_size
+    order = EpochOrder(len(values), count, device, "teacher", training.seed)
 
     def draw(update: int, share: slice) -> Tensor:
         random = generator(device, "teacher", training.seed, update)
-        count = training.budget.batch_size
-        index = torch.randint(len(values), (count,), generator=random, device=device)
-        x = to_logit(dequantise(values[index], data.levels, random))
-        return x[share]
+        chosen = values[order.at(update).index]
+        return to_logit(dequantise(chosen, data.levels, random))[share]
 
     def evaluate(updates: int) -> dict[str, float]:
         log_prob = likelihood.trained.log_prob
