@@ -60,6 +60,15 @@ class Bucket:
 
         return self._ask(listed)
 
+    def ever(self, below: str) -> list[str]:
+        """Names of the objects that are or have been below a folder."""
+
+        def listed(client: Any) -> set[str]:
+            pages = client.get_paginator("list_object_versions").paginate(Bucket=NAME, Prefix=below)
+            return {version["Key"] for page in pages for version in page.get("Versions", ())}
+
+        return sorted(self._ask(listed))
+
     def read(self, key: str) -> bytes:
         """An object's content."""
         content: bytes = self._ask(lambda s3: s3.get_object(Bucket=NAME, Key=key)["Body"].read())

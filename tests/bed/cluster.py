@@ -107,6 +107,12 @@ class Cluster:
         # What it leaves running must not hold the pipes of what it prints.
         worker.run(f"({'; '.join(commands)}) > join.log 2>&1", RAY_HEAD_IP=address(HEAD))
 
+    def restore(self, worker: Host) -> None:
+        """Make sure that a worker is in the cluster, whatever happened to it."""
+        if len(self.nodes()) < len(WORKERS) + 1:
+            self.join(worker)
+        self.wait_for_workers(len(WORKERS))
+
     def down(self) -> None:
         """End Ray on all hosts: `ray down` ends the head's alone, so the workers' are stopped."""
         self.command("ray down --yes")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 PROGRAMS = {
+    "cc": "gcc",
     "ip": "iproute2",
     "mount": "mount",
     "nsenter": "util-linux",

@@ -35,6 +35,11 @@ LONG = (
 )  # fmt: skip
 """Some seconds a trial: long enough to be struck."""
 ONE = ("--max-concurrent-trials", "1")
+SHORT = (
+    "--set", "budget.updates=120", "--set", "budget.evaluate_every=60",
+    "--set", "budget.checkpoint_every=20",
+)  # fmt: skip
+"""A second a trial."""
 
 
 @dataclass
@@ -144,6 +149,16 @@ class Left:
     def checkpoints(self, trial: str) -> list[int]:
         """After how many updates each checkpoint of a trial was taken, in the order of writing."""
         return _updates(self.bucket.versions(f"{self.place}/{trial}/checkpoint.safetensors"))
+
+    def teacher_checkpoints(self) -> list[int]:
+        """The same of the one teacher in the store."""
+        names = self.bucket.ever(f"{self.folder}/store/teachers/")
+        return [
+            updates
+            for name in names
+            if name.endswith("/building/checkpoint.safetensors")
+            for updates in _updates(self.bucket.versions(name))
+        ]
 
     def times_finished(self, trial: str) -> int:
         """How often a trial has come to its end."""
