@@ -7,7 +7,6 @@ import shutil
 import subprocess
 
 PROGRAMS = {
-    "cc": "gcc",
     "ip": "iproute2",
     "mount": "mount",
     "nsenter": "util-linux",

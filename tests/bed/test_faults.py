@@ -13,6 +13,7 @@ a killed process of a trial, of a driver       tests/cluster/test_recovery.py
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import pytest
@@ -94,6 +95,7 @@ def test_a_partition_costs_no_trial(cluster: Cluster, undisturbed: Left) -> None
     left.assert_nothing_lost(undisturbed)
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no cc: apt-get install gcc")
 def test_a_worker_whose_clock_is_wrong_works(cluster: Cluster, undisturbed: Left) -> None:
     (host, other) = cluster.bed.workers
     set_clock(cluster, host, 1200)

@@ -13,8 +13,11 @@ other until there were enough kills.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,8 +43,17 @@ DESIGN = (
 WEIGHTS = {"trial": 0.8, "driver": 0.08, "journal": 0.08, "raylet": 0.04}
 """How often each kind of kill is drawn."""
 
-MEAN_WAIT = 1.5
+MEAN_WAIT = 1.0
 """Seconds between kills, on the average."""
+
+SPARED_AFTER = 3
+"""Failures of a trial that got no further, after which only processes that did are killed: one that
+gets no further five times in a row is given up, and rightly."""
+
+TRIED_AGAIN = re.compile(
+    r"(trial_\d+) is tried again from update (\d+)\s+\(failure\s+(\d+)\s+without"
+)
+"""What a driver says of an attempt that failed."""
 
 ROUND_SECONDS = 1800.0
 """A sweep that has not ended by then hangs."""
@@ -76,7 +88,8 @@ class Tally:
 class Nodes:
     """A head without CPUs, and one worker node that can be killed and replaced."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         self._add_worker()
 
@@ -105,7 +118,7 @@ class Nodes:
         self._cluster.shutdown()
 
     def _add_worker(self) -> None:
-        self._worker = self._cluster.add_node(num_cpus=2)
+        self._worker = self._cluster.add_node(num_cpus=self._slots)
 
 
 class Driver:
@@ -115,6 +128,7 @@ class Driver:
         begun = (storage / name / "sweep.json").exists()
         arguments = ["--name", name, "--resume"] if begun else ["--name", name, *DESIGN]
         self.log = storage / f"{name}.log"
+        self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(ROOT / "sweeps" / "dimensionality.py"),
@@ -126,6 +140,14 @@ class Driver:
     def ended(self) -> int | None:
         """The exit status; None while it runs."""
         return self._process.poll()
+
+    def most_failures(self) -> int:
+        """How often one trial has failed without getting further, as this driver counts it."""
+        with self.log.open("rb") as log:
+            log.seek(self._said_before)
+            said = " ".join(log.read().decode(errors="replace").split())
+        failures = {trial: int(count) for trial, _, count in TRIED_AGAIN.findall(said)}
+        return max(failures.values(), default=0)
 
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""
@@ -141,21 +163,23 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000, help="how many, over all rounds")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and kinds")
     parser.add_argument("--seconds", type=float, default=None, help="begin no round after these")
+    parser.add_argument("--slots", type=int, default=2, help="trials at a time")
     options = parser.parse_args()
-    tally = run(options.kills, options.seed, options.seconds)
+    tally = run(options.kills, options.seed, options.seconds, options.slots)
     return 1 if tally.faults else 0
 
 
-def run(kills: int, seed: int, seconds: float | None = None) -> Tally:
+def run(kills: int, seed: int, seconds: float | None = None, slots: int = 2) -> Tally:
     """Rounds of sweeps under kills; prints a line a round.
 
     Args:
         kills: begin no round once there were so many.
         seed: of moments, kinds and victims.
         seconds: begin no round after these.
+        slots: CPUs that the worker node says it has: trials at a time.
     """
     chance, tally, began = random.Random(seed), Tally(), time.monotonic()
-    nodes = Nodes()
+    nodes = Nodes(slots)
     try:
         with tempfile.TemporaryDirectory(prefix="raydistill-kills-") as scratch:
             storage = Path(scratch)
@@ -207,16 +231,39 @@ def _kill(kind: str, nodes: Nodes, driver: Driver, folder: Path, chance: random.
     """Kill one thing; whether there was one."""
     if kind == "trial":
         victims = nodes.trial_processes()
+        if driver.most_failures() >= SPARED_AFTER:
+            saved = _processes_that_saved(folder)
+            victims = [process for process in victims if _has_saved(process, saved)]
         if not victims:
             return False
-        chance.choice(victims).kill()
-    elif kind == "raylet":
+        with contextlib.suppress(psutil.NoSuchProcess):
+            chance.choice(victims).kill()
+            return True
+        return False
+    if kind == "raylet":
         nodes.kill_worker()
     else:
         driver.kill()
         if kind == "journal":
             return _cut(folder / STUDY_FILE, chance)
     return True
+
+
+def _processes_that_saved(folder: Path) -> dict[int, float]:
+    """Process that runs a trial of a sweep -> when the trial's latest checkpoint was written."""
+    found = {}
+    for checkpoint in folder.glob("trial_*/checkpoint.safetensors"):
+        with contextlib.suppress(OSError, ValueError):
+            record = json.loads((checkpoint.parent / "record.json").read_text())
+            found[record["spent"]["process"]] = checkpoint.stat().st_mtime
+    return found
+
+
+def _has_saved(process: psutil.Process, saved: dict[int, float]) -> bool:
+    """Whether a process has got its trial further than it was when it began."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return saved.get(process.pid, 0.0) > process.create_time()
+    return False
 
 
 def _cut(journal: Path, chance: random.Random) -> bool:
