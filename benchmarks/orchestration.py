@@ -6,7 +6,8 @@
 Nodes are logical: Ray daemons of this machine that offer CPUs without having them. A trial reports
 at a fixed rate and computes nothing, so that what is measured is the driver: Ray Tune, the study,
 and the sweep's own bookkeeping. Prints, for each pair, the wall time beside the least possible one,
-the driver's processor time a trial, the reports it took a second, and its memory.
+the driver's processor time, what each trial more than in the row above costs of it, the trials that
+ended a second once the first had, and the driver's memory.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from unittest import mock
 
 import tyro
 
-SLOTS = 4
+SLOTS = 2
 """Trials at once on each node."""
 
 
@@ -55,12 +57,14 @@ class Cost:
         wall: seconds from Ray's answer to the last trial's record.
         processor: seconds of the driver's processor time, all its threads.
         memory: megabytes that the driver had at its largest.
+        pace: trials that ended a second, from the first end to the last.
         finished: trials that ended well.
     """
 
     wall: float
     processor: float
     memory: float
+    pace: float
     finished: int
 
 
@@ -122,6 +126,7 @@ def measure(nodes: int, trials: int, seconds: float, reports: int) -> Cost:
             with open(os.devnull, "w", encoding="utf-8") as nowhere:
                 result = sweep.run_sweep(settings, lambda _: question, Console(file=nowhere))
             wall, processor = time.perf_counter() - clock, time.process_time() - processor
+            ends = sorted(p.stat().st_mtime for p in Path(folder).glob(f"waiting/*/{FILE_NAME}"))
     finally:
         import ray
 
@@ -129,7 +134,9 @@ def measure(nodes: int, trials: int, seconds: float, reports: int) -> Cost:
         cluster.shutdown()
     assert result is not None
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-    return Cost(wall, processor, memory, sum(r.status == "finished" for r in result.records))
+    pace = (len(ends) - 1) / (ends[-1] - ends[0])
+    finished = sum(record.status == "finished" for record in result.records)
+    return Cost(wall, processor, memory, pace, finished)
 
 
 def run(nodes: int, trials: int, settings: BenchmarkSettings) -> Cost:
@@ -149,16 +156,21 @@ def main(settings: BenchmarkSettings) -> None:
         cost = measure(settings.nodes[0], settings.trials[0], settings.seconds, settings.reports)
         print(json.dumps(vars(cost)))
         return
-    print("nodes trials  wall s  least s  driver ms/trial  reports/s  memory MB  finished")
-    for trials in settings.trials:
-        for nodes in settings.nodes:
+    print("nodes trials  wall s  least s  driver s  ms a trial more  trials/s  memory MB  finished")
+    for nodes in settings.nodes:
+        before: tuple[int, float] | None = None
+        for trials in settings.trials:
             cost = run(nodes, trials, settings)
             least = settings.seconds * -(-trials // (nodes * SLOTS))
+            more = (
+                ""
+                if before is None
+                else 1000.0 * (cost.processor - before[1]) / (trials - before[0])
+            )
+            before = (trials, cost.processor)
             print(
-                f"{nodes:5d} {trials:6d} {cost.wall:7.1f} {least:8.1f} "
-                f"{1000.0 * cost.processor / trials:16.1f} "
-                f"{trials * (settings.reports + 1) / cost.wall:10.1f} "
-                f"{cost.memory:10.0f} {cost.finished:9d}",
+                f"{nodes:5d} {trials:6d} {cost.wall:7.1f} {least:8.1f} {cost.processor:9.1f} "
+                f"{more:>16.5} {cost.pace:9.2f} {cost.memory:10.0f} {cost.finished:9d}",
                 flush=True,
             )
 

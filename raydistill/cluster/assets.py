@@ -20,7 +20,7 @@ from raydistill.cluster.builders import (
     teacher_facts,
 )
 from raydistill.cluster.design.resources import ClusterCapacity
-from raydistill.cluster.mailbox import Mailbox
+from raydistill.cluster.mailbox import Begun, Mailbox
 from raydistill.cluster.retried_tasks import RetriedTask, run_tasks
 from raydistill.cluster.train import TrialPlace
 from raydistill.tasks.trial_config import TrialConfig
@@ -88,8 +88,10 @@ def prepare_assets(
     gpus = 1.0 if place.resources.gpus_per_worker > 0.0 else 0.0
     _build_parts(text, place, built.missing_parts, gpus, letters)
     tell = as_task(teacher_facts, 1.0, gpus)
-    told = RetriedTask("facts about the teacher", lambda pause: tell.remote(text, place, pause))
-    (facts,) = run_tasks([told], lambda left: letters.read(), listener.message)
+    told = RetriedTask(
+        "facts about the teacher", lambda attempt: tell.remote(text, place, mailbox, attempt)
+    )
+    (facts,) = run_tasks([told], lambda left: letters.read(), listener.message, letters.nodes)
     return PreparedAssets(built.key, built.found, facts)
 
 
@@ -99,18 +101,22 @@ class _Letters:
     Attributes:
         saved: updates in the teacher's checkpoint.
         total: of its training; 0 until it has begun.
+        nodes: the name of an attempt of a task -> the id of the node that runs it.
     """
 
     def __init__(self, mailbox: Mailbox, listener: Listener) -> None:
         self.mailbox, self.listener = mailbox, listener
         self.saved = self.total = self._counted = 0
+        self.nodes: dict[str, str] = {}
 
     def read(self) -> None:
         """Hand on what has come, unless the wait is to end."""
         for check in self.listener.checks:
             check()
         for message in self.mailbox.take():
-            if isinstance(message, Progress):
+            if isinstance(message, Begun):
+                self.nodes[message.attempt] = message.node
+            elif isinstance(message, Progress):
                 self.saved, self.total = max(self.saved, message.saved), message.total
                 self.listener.progress(message)
             else:
@@ -143,11 +149,13 @@ def _build_teacher(
     build = as_task(build_teacher, threads, gpus)
     task = RetriedTask(
         f"teacher of {config.describe()}",
-        lambda pause: build.remote(text, place, letters.mailbox, pause),
+        lambda attempt: build.remote(text, place, letters.mailbox, attempt),
         letters.advanced,
         letters.place,
     )
-    (built,) = run_tasks([task], lambda left: letters.read(), letters.listener.message)
+    (built,) = run_tasks(
+        [task], lambda left: letters.read(), letters.listener.message, letters.nodes
+    )
     letters.read()
     assert isinstance(built, BuiltTeacher)
     return built
@@ -169,7 +177,7 @@ def _build_parts(
     def task(number: int, part: Any) -> RetriedTask:
         return RetriedTask(
             f"part {number} of {total} of the codes and samples",
-            lambda pause: build.remote(text, place, letters.mailbox, part, pause),
+            lambda attempt: build.remote(text, place, letters.mailbox, part, attempt),
         )
 
     last_status = time.monotonic()
@@ -181,5 +189,6 @@ def _build_parts(
             last_status = time.monotonic()
             say(f"{total - left}/{total} parts")
 
-    run_tasks([task(number, part) for number, part in enumerate(parts, 1)], poll, say)
+    tasks = [task(number, part) for number, part in enumerate(parts, 1)]
+    run_tasks(tasks, poll, say, letters.nodes)
     letters.read()

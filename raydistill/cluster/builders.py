@@ -20,7 +20,8 @@ import torch
 from raydistill.cluster.devices import granted_device
 from raydistill.cluster.drain import node_drains
 from raydistill.cluster.errors import failures_told
-from raydistill.cluster.mailbox import Mailbox
+from raydistill.cluster.mailbox import Begun, Mailbox
+from raydistill.cluster.retried_tasks import Attempt
 from raydistill.cluster.train import TrialPlace, train_teacher_nested
 from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.tasks.base import Task
@@ -64,7 +65,7 @@ def as_task(function: Callable[..., Any], cpus: float, gpus: float) -> Any:
 
 
 def build_teacher(
-    config_json: str, place: TrialPlace, mailbox: Mailbox, pause: float
+    config_json: str, place: TrialPlace, mailbox: Mailbox, attempt: Attempt
 ) -> BuiltTeacher:
     """Train the teacher if the store lacks it, in this process or in several of its own.
 
@@ -72,9 +73,9 @@ def build_teacher(
         config_json: any trial of the sweep that has this teacher.
         place: where the sweep lives.
         mailbox: told of the progress, and of warnings.
-        pause: seconds to wait first.
+        attempt: which one this is.
     """
-    time.sleep(pause)
+    _begin(attempt, mailbox)
     config = parse_trial_json(config_json)
     with _forward_warnings(mailbox.put), failures_told(), stop_when(node_drains()):
         if place.resources.workers > 1:
@@ -91,14 +92,14 @@ def build_teacher(
 
 
 def build_part(
-    config_json: str, place: TrialPlace, mailbox: Mailbox, part: Any, pause: float
+    config_json: str, place: TrialPlace, mailbox: Mailbox, part: Any, attempt: Attempt
 ) -> None:
     """Build one part; arguments as for `build_teacher`.
 
     If a teacher's samples diverge, the part cannot be built: that is a warning, not an error.
     Trials that need these samples fail and say why; those of the sweep's other teachers go on.
     """
-    time.sleep(pause)
+    _begin(attempt, mailbox)
     with _forward_warnings(mailbox.put), failures_told():
         task = _task(config_json, place)
         try:
@@ -108,11 +109,19 @@ def build_part(
     mailbox.flush()
 
 
-def teacher_facts(config_json: str, place: TrialPlace, pause: float) -> tuple[str, ...]:
+def teacher_facts(
+    config_json: str, place: TrialPlace, mailbox: Mailbox, attempt: Attempt
+) -> tuple[str, ...]:
     """Lines about a teacher, once all is built; arguments as for `build_teacher`."""
-    time.sleep(pause)
+    _begin(attempt, mailbox)
     with failures_told():
         return _task(config_json, place).facts
+
+
+def _begin(attempt: Attempt, mailbox: Mailbox) -> None:
+    """Say on which node an attempt runs, and wait as long as it is to."""
+    mailbox.put(Begun(attempt.name, ray.get_runtime_context().get_node_id()))
+    time.sleep(attempt.pause)
 
 
 def _task(config_json: str, place: TrialPlace) -> Task:

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A message: a task has begun.
+
+    Attributes:
+        attempt: its name.
+        node: the id of the node that runs it.
+    """
+
+    attempt: str
+    node: str
 
 
 class _Letters:

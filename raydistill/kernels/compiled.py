@@ -8,9 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from numba import njit
-
 Loop = TypeVar("Loop", bound=Callable[..., None])
+Answer = TypeVar("Answer", bound=Callable[[], bool])
 
 
 def stamp_of(*modules: ModuleType) -> int:
@@ -24,6 +23,16 @@ def stamp_of(*modules: ModuleType) -> int:
     return int(hashlib.sha256(code.encode()).hexdigest()[:15], 16)
 
 
+def constant_when_traced(function: Answer) -> Answer:
+    """A function whose answer `torch.compile` takes as it is, instead of tracing how it is found.
+
+    `torch.compiler.assume_constant_result` does the same, and imports the compiler for it: more
+    than a second of every process, most of which compile nothing.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
 def compiled(loop: Loop, **options: Any) -> Loop:
     """Compile a loop at its first call, without holding Python's lock, with a cache on disk.
 
@@ -34,6 +43,8 @@ def compiled(loop: Loop, **options: Any) -> Loop:
         loop: the function.
         options: further ones of `numba.njit`, for example `fastmath`.
     """
+    from numba import njit
+
     try:
         result: Any = njit(nogil=True, cache=True, **options)(loop)
     except RuntimeError:  # no folder for the cache can be written to

@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 Array = NDArray[np.float64]
@@ -82,7 +81,9 @@ def frechet_distance(a: Array | Tensor | GaussianFit, b: Array | Tensor | Gaussi
 
 def ks_statistic(a: Array, b: Array) -> float:
     """Two-sample Kolmogorov-Smirnov statistic in [0, 1]; non-finite values count as extreme."""
-    return float(stats.ks_2samp(_finite(a), _finite(b)).statistic)
+    from scipy.stats import ks_2samp  # a second of every process that only imports this module
+
+    return float(ks_2samp(_finite(a), _finite(b)).statistic)
 
 
 def wasserstein_distance(a: Array, b: Array) -> float:
@@ -90,7 +91,9 @@ def wasserstein_distance(a: Array, b: Array) -> float:
 
     Extreme is 1e30, so that the distance is then absurdly large rather than undefined.
     """
-    return float(stats.wasserstein_distance(_finite(a), _finite(b)))
+    from scipy.stats import wasserstein_distance as distance_of
+
+    return float(distance_of(_finite(a), _finite(b)))
 
 
 def median_shift(a: Array, b: Array) -> float:

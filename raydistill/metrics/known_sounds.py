@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -86,5 +86,5 @@ def _compare(
         return Comparison(metric, upper, lower, math.nan, math.nan, math.nan, count, lowest)
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(count)
-    half = float(stats.t.ppf(0.5 + COVERAGE / 2.0, count - 1)) * error
+    half = float(stdtrit(count - 1, 0.5 + COVERAGE / 2.0)) * error
     return Comparison(metric, upper, lower, mean, mean - half, mean + half, count, lowest)

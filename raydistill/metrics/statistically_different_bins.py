@@ -10,8 +10,7 @@ Reference: Richardson, E. and Weiss, Y. (2018). On GANs and GMMs. NeurIPS, secti
 from __future__ import annotations
 
 import torch
-from scipy import stats
-from sklearn.cluster import KMeans
+from scipy.special import ndtri
 from torch import Tensor
 
 from raydistill.metrics.neighbours import squared_distances
@@ -40,6 +39,8 @@ def fit_bins(train: Tensor, count: int) -> Tensor:
     """
     if len(train) < count:
         raise ValueError(f"train: {len(train)} images cannot fill {count} bins; give more images")
+    from sklearn.cluster import KMeans  # slow to import, and not always needed
+
     points = train[:MOST_IMAGES_FITTED].double().cpu().numpy()
     fitted = KMeans(count, n_init=1, random_state=0).fit(points)
     return torch.from_numpy(fitted.cluster_centers_).to(train.device)
@@ -65,4 +66,4 @@ def share_of_different_bins(counts: Tensor, reference: Tensor, level: float = 0.
     gap = (counts / total - reference / other).abs()
     error = (pooled * (1.0 - pooled) * (1.0 / total + 1.0 / other)).sqrt()
     # A bin that neither set fills, or both fill alone, has gap and error 0: not different.
-    return float((gap > stats.norm.isf(level / 2.0) * error).double().mean())
+    return float((gap > -ndtri(level / 2.0) * error).double().mean())

@@ -21,10 +21,11 @@ CPUS = 2
 
 SHELL = """\
 export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000
-export RAY_gcs_rpc_server_reconnect_timeout_s=20
+export RAY_gcs_rpc_server_reconnect_timeout_s=20 RAY_worker_niceness=0
 """
 """Lines of each host's ~/.bashrc. A silent host is given up after 15 seconds instead of 65, and a
-worker without a head, which `ray down` leaves to itself, ends after 20 instead of 60."""
+worker without a head, which `ray down` leaves to itself, ends after 20 instead of 60. Trials do not
+give way to what else this machine does."""
 
 
 def cluster_file(storage: str) -> str:

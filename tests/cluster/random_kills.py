@@ -31,6 +31,7 @@ from ray.cluster_utils import Cluster
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.design.study import open_study, trial_name
+from tests.cluster.our_processes import TRIAL, ours
 from tests.cluster.scripts import ROOT, results
 
 DESIGN = (
@@ -101,11 +102,7 @@ class Nodes:
 
     def trial_processes(self) -> list[psutil.Process]:
         """The processes that run trials now; all are descendants of this process."""
-        return [
-            process
-            for process in psutil.Process().children(recursive=True)
-            if _command(process).startswith("ray::ImplicitFunc")
-        ]
+        return ours(TRIAL)
 
     def kill_worker(self) -> None:
         """SIGKILL to the worker's raylet, whose processes end with it; then a new node."""
@@ -291,13 +288,6 @@ def _judge(folder: Path, expected: dict, tally: Tally) -> None:
             tally.unequal += 1
         tally.double += max(0, complete[name] - 1)
     tally.double += len(found.keys() - expected.keys()) + max(0, len(study.trials) - len(expected))
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from raydistill.store.lease import LEASE
 from raydistill.store.segments import read_published
 from raydistill.store.storage import Storage
 from raydistill.trials.run import read_record
+from tests.cluster.our_processes import RAYLET, await_end, ours
 from tests.cluster.scripts import run_sweep, start_sweep
-from tests.cluster.test_recovery import processes, wait_for
+from tests.cluster.test_recovery import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
@@ -51,9 +52,11 @@ def test_a_lost_head_is_replaced_and_every_trial_ends_once(folder, tmp_path, mon
     wait_for(lambda: updates_of(folder, "trial_00001") >= 200, 200.0)
     held = lease_of(folder)
     assert held["process"] == driver.pid
+    raylets = ours(RAYLET)
+    assert raylets
     driver.kill()
     driver.communicate()
-    wait_for(lambda: not processes("raylet/raylet"), 60.0)
+    await_end(raylets)
     assert lease_of(folder)["owner"] == held["owner"]
     monkeypatch.setenv("RAYDISTILL_CACHE", str(tmp_path / "fresh-head"))
     folder.write(LEASE, b"{}")  # as if its time were over, which is three minutes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import ray
 from raydistill.cluster.design.study import open_study
 from raydistill.console import ExitStatus
 from raydistill.training.checkpoint import CHECKPOINT, metadata_of
+from tests.cluster.our_processes import TRIAL, kill_all
 from tests.cluster.saboteur import arm
 from tests.cluster.scripts import ROOT, results, run_sweep, start_sweep, trials
 
@@ -126,19 +126,6 @@ def saved(folder: Path) -> int:
     return int(json.loads(metadata_of(content)["state"])["updates"])
 
 
-def trial_processes() -> list[int]:
-    """The processes of this machine that run a trial."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cmdline").read_bytes().startswith(b"ray::ImplicitFunc"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
 def test_a_trial_interrupted_seven_times_is_not_lost(storage):
     whole = run_sweep("--storage-path", str(storage), "--name", "calm", *LONG)
     assert whole.code == 0, whole.errors
@@ -149,8 +136,7 @@ def test_a_trial_interrupted_seven_times_is_not_lost(storage):
         while saved(folder / "trial_00000") < 100 * kill:
             assert time.monotonic() < deadline, f"interruption {kill} was its last"
             time.sleep(0.02)
-        for victim in trial_processes():
-            os.kill(victim, signal.SIGKILL)
+        kill_all(TRIAL)
     output, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors
     assert output.count("trial_00000 is tried again") == 7

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.logical_nodes import LogicalNodes, logical_nodes
+from tests.cluster.our_processes import TRAIN_WORKER, ours
 from tests.cluster.scripts import results, run_sweep, start_sweep
 from tests.cluster.test_lost_nodes import has_saved, wait_for
 
@@ -54,19 +55,6 @@ def calm(nodes: LogicalNodes, storage: Path):
     return results(storage / "calm")
 
 
-def train_workers() -> list[int]:
-    """The processes of this machine that are workers of a nested trial."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if b"RayTrainWorker" in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return sorted(found)
-
-
 def test_lost_workers_and_a_late_node_cost_a_nested_trial_nothing(
     nodes: LogicalNodes, storage: Path, calm
 ) -> None:
@@ -75,7 +63,7 @@ def test_lost_workers_and_a_late_node_cost_a_nested_trial_nothing(
     driver = start_sweep("--storage-path", str(storage), "--name", "stormy", *PAIR)
     for updates in (100, 200):
         wait_for(partial(has_saved, trial, updates), f"update {updates}")
-        os.kill(train_workers()[-1], signal.SIGKILL)
+        ours(TRAIN_WORKER)[-1].send_signal(signal.SIGKILL)
     wait_for(partial(has_saved, trial, 300), "update 300")
     nodes.kill(node)  # no node is left: the trial waits for one that boots
     time.sleep(BOOT_SECONDS)

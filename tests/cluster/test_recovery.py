@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import ray
 from safetensors import safe_open
 
 from raydistill.cluster.design.study import open_study
+from tests.cluster.our_processes import RAYLET, TRIAL, await_end, kill_all, ours
 from tests.cluster.scripts import results, run_sweep, start_sweep, trials
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -48,20 +48,6 @@ def updates_of(folder: Path) -> int:
     return record["spent"]["updates"] if record else 0
 
 
-def processes(pattern: str) -> list[int]:
-    """Processes of ours whose command line holds a pattern."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if pattern in command:
-                found.append(int(entry.name))
-    return found
-
-
 def assert_whole(folder: Path, expected: dict) -> None:
     assert results(folder) == expected
     study = open_study(folder / "study.journal", folder.name)
@@ -74,12 +60,14 @@ def test_a_killed_driver_continues_under_resume(storage, uninterrupted):
     driver = start_sweep(*arguments, *LONG)
     # In the middle of the third trial: two have ended, one is interrupted, one has not begun.
     wait_for(lambda: updates_of(folder / "trial_00002") >= 300)
+    raylets = ours(RAYLET)
+    assert raylets
     driver.kill()
     driver.communicate()
     interrupted = trials(folder)["trial_00002"]
     assert interrupted["status"] == "running"
     checkpoint = (folder / "trial_00002" / "checkpoint.safetensors").stat().st_mtime_ns
-    wait_for(lambda: not processes("raylet/raylet"), 60.0)
+    await_end(raylets)
 
     finished = run_sweep(*arguments, "--resume")
     assert finished.code == 0, finished.errors
@@ -100,10 +88,7 @@ def test_a_killed_trial_process_is_brought_back_without_resume(storage, uninterr
     folder = storage / "trial-killed"
     driver = start_sweep("--storage-path", str(storage), "--name", "trial-killed", *LONG)
     wait_for(lambda: updates_of(folder / "trial_00001") >= 300)
-    victims = processes("ray::ImplicitFunc")
-    assert victims
-    for victim in victims:
-        os.kill(victim, signal.SIGKILL)
+    assert kill_all(TRIAL) > 0
     output, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, errors
     assert_whole(folder, uninterrupted)

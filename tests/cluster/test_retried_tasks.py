@@ -12,14 +12,14 @@ import ray
 
 from raydistill.cluster.errors import failures_told
 from raydistill.cluster.mailbox import Mailbox, open_mailbox
-from raydistill.cluster.retried_tasks import RetriedTask, TaskGivenUpError, run_tasks
+from raydistill.cluster.retried_tasks import Attempt, RetriedTask, TaskGivenUpError, run_tasks
 from raydistill.cluster.retry_rule import ATTEMPTS
 from raydistill.cluster.runtime import connect
 from raydistill.training.job import TrainingDivergedError, TrainingStoppedError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-Attempt = Callable[[int], Any]
+Work = Callable[[int], Any]
 """What an attempt does, given how many came before it."""
 
 
@@ -40,16 +40,16 @@ def mailbox(_ray: None) -> Iterator[Mailbox]:
 
 
 @ray.remote(num_cpus=0.1, max_retries=0)
-def attempt(work: Attempt, folder: str) -> Any:
+def run_attempt(work: Work, folder: str) -> Any:
     number = len(os.listdir(folder))
     Path(folder, str(number)).touch()
     with failures_told():
         return work(number)
 
 
-def task(work: Attempt, folder: Path, **more: Any) -> RetriedTask:
+def task(work: Work, folder: Path, **more: Any) -> RetriedTask:
     folder.mkdir(exist_ok=True)
-    return RetriedTask("the part", lambda pause: attempt.remote(work, str(folder)), **more)
+    return RetriedTask("the part", lambda attempt: run_attempt.remote(work, str(folder)), **more)
 
 
 def ignore(left: int) -> None:
@@ -117,6 +117,32 @@ def test_what_polling_raises_ends_the_tasks(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_tasks([task(work, tmp_path / "a")], poll)
+
+
+def test_a_task_on_a_node_that_is_gone_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut: nobody has told that the attempt will never answer."""
+    monkeypatch.setattr("raydistill.cluster.retried_tasks.NODES_SECONDS", 0.5)
+    nodes: dict[str, str] = {}
+    said: list[str] = []
+    here = ray.get_runtime_context().get_node_id()
+
+    def work(number: int) -> int:
+        import time
+
+        time.sleep(600 if number == 0 else 2)
+        return number
+
+    def start(attempt: Attempt) -> Any:
+        nodes[attempt.name] = here if nodes else "0" * len(here)
+        return run_attempt.remote(work, str(tmp_path))
+
+    lost = RetriedTask("the part", start)
+    assert run_tasks([lost], ignore, said.append, nodes) == [1]
+    assert len(said) == 1
+    assert "the part is tried again" in said[0]
+    assert "its node is not part of the cluster any more" in said[0]
 
 
 def test_a_mailbox_keeps_what_a_lost_process_has_told(mailbox: Mailbox, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raydistill.kernels.compiled import constant_when_traced
+
 Padding = tuple[int, int, int, int]
 """Zeros to add: columns left and right, rows above and below, as `torch.nn.functional.pad` does."""
 
@@ -77,7 +79,7 @@ def _loaded() -> ModuleType:
     return fused
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _have_loops() -> bool:
     return load_fused() is not None
 

@@ -9,6 +9,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from raydistill.kernels.compiled import constant_when_traced
 from raydistill.kernels.winograd.matrices import OUTPUTS, POINTS
 
 FEWEST_MULTIPLICATIONS = 10_000_000
@@ -95,6 +96,6 @@ def _loaded() -> ModuleType:
     return operators
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _have_loops() -> bool:
     return load_operators() is not None
