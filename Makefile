@@ -41,10 +41,10 @@ test-slow: $(READY) ## the slow tests: real kills, real workers
 	$(PYTEST) -m "slow and not bed and not losses"
 
 cluster-test: $(READY) ## a cluster of three hosts in namespaces of this machine; as root, minutes
-	$(BIN)/pytest tests/bed -m "bed and not slow"
+	$(BIN)/pytest tests/bed -rs -m "bed and not slow"
 
 cluster-test-slow: $(READY) ## sweeps under losses of hosts, workers, drivers and buckets; half an hour, partly as root
-	$(BIN)/pytest tests/bed -m "bed and slow"
+	$(BIN)/pytest tests/bed -rs -m "bed and slow"
 	$(BIN)/pytest tests/cluster -m losses
 
 check: $(READY) ## lint, types, and the floors of the house

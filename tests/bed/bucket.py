@@ -75,7 +75,10 @@ class Bucket:
         return content
 
     def versions(self, key: str) -> list[bytes]:
-        """All that an object has ever been, in the order of writing."""
+        """All that an object has ever been, in the order of writing; nothing to ask for often.
+
+        The server copies every version to list them, and never lets go of the copies.
+        """
 
         def read(client: Any) -> list[bytes]:
             pages = client.get_paginator("list_object_versions").paginate(Bucket=NAME, Prefix=key)

@@ -32,7 +32,7 @@ def running_trial(cluster: Cluster, title: str = TRIAL) -> Host:
 def wait_for_checkpoint(left: Left, trial: str, updates: int, seconds: float = 120.0) -> None:
     """Wait until a trial has a checkpoint of at least that many updates in the bucket."""
     wait_for(
-        lambda: max(left.checkpoints(trial), default=0) >= updates,
+        lambda: left.updates(trial) >= updates,
         f"{trial} at {updates} updates",
         seconds,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from botocore.exceptions import ClientError
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.design.study import open_study
@@ -34,6 +35,8 @@ LONG = (
     "--set", f"budget.checkpoint_every={INTERVAL}",
 )  # fmt: skip
 """Some seconds a trial: long enough to be struck."""
+BUILDING = "/building/checkpoint.safetensors"
+"""Of an asset in the making."""
 ONE = ("--max-concurrent-trials", "1")
 SHORT = (
     "--set", "budget.updates=120", "--set", "budget.evaluate_every=60",
@@ -156,9 +159,24 @@ class Left:
         return [
             updates
             for name in names
-            if name.endswith("/building/checkpoint.safetensors")
+            if name.endswith(BUILDING)
             for updates in _updates(self.bucket.versions(name))
         ]
+
+    def updates(self, trial: str) -> int:
+        """How many updates the present checkpoint of a trial has; 0 without one."""
+        return self._present(f"{self.place}/{trial}/checkpoint.safetensors")
+
+    def teacher_updates(self) -> int:
+        """The same of the one teacher that is in the making."""
+        names = self.bucket.names(f"{self.folder}/store/teachers/")
+        return max(map(self._present, (n for n in names if n.endswith(BUILDING))), default=0)
+
+    def _present(self, name: str) -> int:
+        try:
+            return _updates([self.bucket.read(name)])[0]
+        except ClientError:  # there is none yet, or none any more
+            return 0
 
     def times_finished(self, trial: str) -> int:
         """How often a trial has come to its end."""
@@ -169,9 +187,12 @@ class Left:
 
     def assert_nothing_lost(self, undisturbed: Left) -> None:
         """No trial lost, none twice, none further back than its checkpoint, all metrics equal."""
-        assert self.results() == undisturbed.results()
         records = self.records()
         assert len(records) == len(undisturbed.records())
+        assert {name: r["cause"] for name, r in records.items() if r["status"] != "finished"} == {}
+        expected, found = undisturbed.results(), self.results()
+        assert found.keys() == expected.keys()
+        assert {name: found[name] for name in found if found[name] != expected[name]} == {}
         for trial in records:
             assert self.times_finished(trial) == 1, trial
             taken = self.checkpoints(trial)
