@@ -76,12 +76,14 @@ class Bucket:
             FileNotFoundError: there is no such object.
             StorageError: the bucket does not give it.
         """
-        return self._get(key)[0]
+        return self.read_tagged(key)[0]
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         """An object's content, and a tag of its version."""
-        content, version = self._get(key)
-        return content, json.dumps(version)
+        with self._errors("read", key):
+            found = obstore.get(self.client, key)
+            content = found.bytes().to_bytes()
+            return content, _tag(found.meta["e_tag"], found.meta["version"])
 
     def write(self, key: str, content: bytes) -> None:
         """Put an object, over whatever is there."""
@@ -98,12 +100,12 @@ class Bucket:
                     max_concurrency=PARTS_AT_ONCE,
                 )
 
-    def create(self, key: str, content: bytes) -> bool:
-        """Put an object unless there is one; whether it was put."""
+    def create(self, key: str, content: bytes) -> str | None:
+        """Put an object unless there is one; its tag, or None if it was not put."""
         return self._put_if(key, content, "create")
 
-    def replace(self, key: str, content: bytes, tag: str) -> bool:
-        """Put an object if the one there still has the tag; whether it was put."""
+    def replace(self, key: str, content: bytes, tag: str) -> str | None:
+        """Put an object if the one there still has the tag; its own, or None if it was not put."""
         version: UpdateVersion = json.loads(tag)
         return self._put_if(key, content, version)
 
@@ -144,44 +146,37 @@ class Bucket:
         for page in obstore.list(self.client, key or None):
             yield from (entry["path"] for entry in page)
 
-    def _get(self, key: str) -> tuple[bytes, UpdateVersion]:
-        with self._errors("read", key):
-            found = obstore.get(self.client, key)
-            content = found.bytes().to_bytes()
-            version: UpdateVersion = {"e_tag": found.meta["e_tag"]}
-            if found.meta["version"] is not None:
-                version["version"] = found.meta["version"]
-            return content, version
-
-    def _put_if(self, key: str, content: bytes, condition: PutMode) -> bool:
-        """Put an object under a condition.
+    def _put_if(self, key: str, content: bytes, condition: PutMode) -> str | None:
+        """Put an object under a condition; its tag, or None if the condition does not hold.
 
         A try that failed may have arrived all the same: what the next one then finds in its way is
         its own content.
         """
         doubtful = False
 
-        def put() -> bool:
+        def put() -> str | None:
             nonlocal doubtful
             try:
-                obstore.put(self.once, key, content, mode=condition, use_multipart=False)
+                done = obstore.put(self.once, key, content, mode=condition, use_multipart=False)
             except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
                 if NO_BUCKET in str(error):
                     raise
-                return doubtful and self._holds(key, content)
+                return self._tag_if(key, content) if doubtful else None
             except GenericError:
                 doubtful = True
                 raise
-            return True
+            return _tag(done["e_tag"], done["version"])
 
         with self._errors("written", key):
             return _persist(put)
 
-    def _holds(self, key: str, content: bytes) -> bool:
+    def _tag_if(self, key: str, content: bytes) -> str | None:
+        """The tag of an object if it has a content."""
         try:
-            return self.read(key) == content
+            found, tag = self.read_tagged(key)
         except FileNotFoundError:
-            return False
+            return None
+        return tag if found == content else None
 
     @contextlib.contextmanager
     def _errors(self, done: str, key: str) -> Iterator[None]:
@@ -219,6 +214,14 @@ def open_bucket(uri: BucketUri) -> Bucket:
     """
     client = open_client(uri, retries=RETRIES, retry_seconds=RETRY_SECONDS)
     return Bucket(uri, client, open_client(uri, retries=0, retry_seconds=RETRY_SECONDS))
+
+
+def _tag(e_tag: str | None, version: str | None) -> str:
+    """What `obstore` takes as a condition, as text."""
+    found: UpdateVersion = {"e_tag": e_tag}
+    if version is not None:
+        found["version"] = version
+    return json.dumps(found)
 
 
 def _persist(attempt: Callable[[], Result]) -> Result:

@@ -40,33 +40,33 @@ def write(target: Path, content: bytes) -> None:
         os.replace(partial, target)
 
 
-def create(target: Path, content: bytes) -> bool:
-    """Write a file unless something is there; whether it was written."""
+def create(target: Path, content: bytes) -> str | None:
+    """Write a file unless something is there; its tag, or None if it was not written."""
     with _complete(target, content) as partial:
         try:
             # A link appears with the whole content, and refuses to take a place that is taken.
             os.link(partial, target)
         except FileExistsError:
-            return False
-        return True
+            return None
+        return tag_of(content)
 
 
-def replace(target: Path, content: bytes, tag: str) -> bool:
-    """Write a file if its content still has the tag; whether it was written.
+def replace(target: Path, content: bytes, tag: str) -> str | None:
+    """Write a file if its content still has the tag; its own, or None if it was not written.
 
     A lock keeps two that replace at once apart. One that only writes does not ask for it.
     """
     if not target.parent.is_dir():
-        return False
+        return None
     with FileLock(target.with_name(f".{target.name}.lock")):
         try:
             present = target.read_bytes()
         except FileNotFoundError:
-            return False
+            return None
         if tag_of(present) != tag:
-            return False
+            return None
         write(target, content)
-    return True
+    return tag_of(content)
 
 
 def tag_of(content: bytes) -> str:

@@ -146,17 +146,17 @@ class Storage:
         else:
             local.write(self.local_path / name, content)
 
-    def create(self, name: str, content: bytes) -> bool:
+    def create(self, name: str, content: bytes) -> str | None:
         """Write a file unless one is there; of many that try at once, one succeeds.
 
         Returns:
-            Whether it was written.
+            The tag of what was written; None if nothing was.
         """
         if self.local_path is None:
             return self._bucket().create(self._key(name), content)
         return local.create(self.local_path / name, content)
 
-    def replace(self, name: str, content: bytes, tag: str) -> bool:
+    def replace(self, name: str, content: bytes, tag: str) -> str | None:
         """Write a file if it is still the version of a tag; of many that try at once, one succeeds.
 
         On a local disk two calls of this keep apart, but not this and a `write`. Versions of equal
@@ -165,10 +165,10 @@ class Storage:
         Args:
             name: of the file.
             content: whole.
-            tag: from `read_tagged`.
+            tag: from `read_tagged`, or of an earlier write.
 
         Returns:
-            Whether it was written.
+            The tag of what was written; None if nothing was.
         """
         if self.local_path is None:
             return self._bucket().replace(self._key(name), content, tag)

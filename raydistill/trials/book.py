@@ -157,6 +157,14 @@ class TrialWriter:
         self.writer.flush()
         self._publish()
 
+    def confirm(self) -> None:
+        """Make sure that no other process has gone on with the trial: what follows is not fenced.
+
+        Raises:
+            SupersededError: one has.
+        """
+        self._write()
+
     def arrays(self, arrays: dict[str, Tensor]) -> None:
         """Write tensors by name into `ARRAYS`."""
         if not arrays:

@@ -6,6 +6,7 @@ import gc
 import os
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from raydistill.record import (
     parse_record,
 )
 from raydistill.store.assets import Store
+from raydistill.store.fenced import FencedFolder
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
 from raydistill.tasks.base import Task
@@ -50,9 +52,13 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
 
     Returns:
         The record, as written to the folder by the first worker.
+
+    Raises:
+        SupersededError: another process has gone on with this trial meanwhile.
     """
     entered = time.time()
     torch.set_num_threads(1)
+    run = replace(run, folder=FencedFolder(run.folder.uri))
     task = shared_task(run.here(config), run.store, run.device, run.kept_tasks)
     before = read_record(run.folder)
     if before is not None and not _same(before, config, task.teacher_key):
@@ -98,6 +104,7 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         began,
         time.time(),
     )
+    book.confirm()
     book.arrays(task.arrays(student, config))
     book.sounds(task.sounds(student, config), config.budget.updates)
     pictures = task.pictures(student, config)

@@ -31,6 +31,7 @@ from ray.cluster_utils import Cluster
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.design.study import open_study, trial_name
+from raydistill.training.checkpoint import CHECKPOINT, metadata_of
 from tests.cluster.our_processes import TRIAL, ours
 from tests.cluster.scripts import ROOT, results
 
@@ -48,8 +49,8 @@ MEAN_WAIT = 1.0
 """Seconds between kills, on the average."""
 
 SPARED_AFTER = 3
-"""Failures of a trial that got no further, after which only processes that did are killed: one that
-gets no further five times in a row is given up, and rightly."""
+"""Failures of a trial that got no further, after which none is killed until it does: one that fails
+so five times in a row is given up, and rightly."""
 
 TRIED_AGAIN = re.compile(
     r"(trial_\d+) is tried again from update (\d+)\s+\(failure\s+(\d+)\s+without"
@@ -122,7 +123,8 @@ class Driver:
     """A sweep's driver in a process of its own; it joins the nodes and starts none."""
 
     def __init__(self, nodes: Nodes, storage: Path, name: str) -> None:
-        begun = (storage / name / "sweep.json").exists()
+        self._folder = storage / name
+        begun = (self._folder / "sweep.json").exists()
         arguments = ["--name", name, "--resume"] if begun else ["--name", name, *DESIGN]
         self.log = storage / f"{name}.log"
         self._said_before = self.log.stat().st_size if self.log.exists() else 0
@@ -138,13 +140,16 @@ class Driver:
         """The exit status; None while it runs."""
         return self._process.poll()
 
-    def most_failures(self) -> int:
-        """How often one trial has failed without getting further, as this driver counts it."""
+    def spares(self) -> bool:
+        """Whether a trial of this driver is about to be given up, and has not got further since."""
         with self.log.open("rb") as log:
             log.seek(self._said_before)
             said = " ".join(log.read().decode(errors="replace").split())
-        failures = {trial: int(count) for trial, _, count in TRIED_AGAIN.findall(said)}
-        return max(failures.values(), default=0)
+        last = {trial: (int(at), int(count)) for trial, at, count in TRIED_AGAIN.findall(said)}
+        return any(
+            count >= SPARED_AFTER and _updates_saved(self._folder / trial) <= at
+            for trial, (at, count) in last.items()
+        )
 
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""
@@ -228,10 +233,7 @@ def _kill(kind: str, nodes: Nodes, driver: Driver, folder: Path, chance: random.
     """Kill one thing; whether there was one."""
     if kind == "trial":
         victims = nodes.trial_processes()
-        if driver.most_failures() >= SPARED_AFTER:
-            saved = _processes_that_saved(folder)
-            victims = [process for process in victims if _has_saved(process, saved)]
-        if not victims:
+        if not victims or driver.spares():
             return False
         with contextlib.suppress(psutil.NoSuchProcess):
             chance.choice(victims).kill()
@@ -246,21 +248,13 @@ def _kill(kind: str, nodes: Nodes, driver: Driver, folder: Path, chance: random.
     return True
 
 
-def _processes_that_saved(folder: Path) -> dict[int, float]:
-    """Process that runs a trial of a sweep -> when the trial's latest checkpoint was written."""
-    found = {}
-    for checkpoint in folder.glob("trial_*/checkpoint.safetensors"):
-        with contextlib.suppress(OSError, ValueError):
-            record = json.loads((checkpoint.parent / "record.json").read_text())
-            found[record["spent"]["process"]] = checkpoint.stat().st_mtime
-    return found
-
-
-def _has_saved(process: psutil.Process, saved: dict[int, float]) -> bool:
-    """Whether a process has got its trial further than it was when it began."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return saved.get(process.pid, 0.0) > process.create_time()
-    return False
+def _updates_saved(trial: Path) -> int:
+    """How many updates the checkpoint of a trial has; 0 without one."""
+    try:
+        content = (trial / CHECKPOINT).read_bytes()
+    except FileNotFoundError:
+        return 0
+    return int(json.loads(metadata_of(content)["state"])["updates"])
 
 
 def _cut(journal: Path, chance: random.Random) -> bool:

@@ -212,7 +212,8 @@ import sys
 from raydistill.store.storage import Storage
 
 storage, tag, own = Storage.open(sys.argv[1]), sys.argv[2], sys.argv[3].encode()
-print(storage.create("lease", own), storage.replace("begun", own, tag))
+tags = storage.create("lease", own), storage.replace("begun", own, tag)
+print(*(each is not None for each in tags))
 """
 
 

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from raydistill.record import Record, parse_record
 from raydistill.store.assets import Store
+from raydistill.store.errors import SupersededError
 from raydistill.store.storage import Storage
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.registry import parse_trial, parse_trial_json
@@ -218,6 +219,28 @@ def test_a_resumed_trial_s_record_keeps_what_was_evaluated_before(
     run(values, tmp_path / "trial", store, on_progress=report)
     assert seen[0] is not None
     assert seen[0].history[:1] == before.history
+
+
+@pytest.mark.parametrize("at", [4, 12])
+def test_a_process_that_was_away_writes_nothing_over_what_was_done_meanwhile(
+    smoke_values: dict[str, Any], store: Store, tmp_path: Path, at: int
+) -> None:
+    """Its host was cut off, the trial went on elsewhere to its end, and now the host is back."""
+    folder = tmp_path / "trial"
+    values = merge(smoke_values, {"budget": {"evaluate_every": 4, "checkpoint_every": 4}})
+    left: dict[str, bytes] = {}
+
+    def go_away(progress: Progress) -> None:
+        if progress.updates == at and not left:
+            run(values, folder, store)
+            left.update({f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()})
+
+    with pytest.raises(SupersededError):
+        run(values, folder, store, on_progress=go_away)
+    assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == left
+    record = read_record(Storage.open(folder))
+    assert record is not None
+    assert record.status == "finished"
 
 
 def test_finished_record_is_returned_without_retraining(
