@@ -2,6 +2,6 @@
 
 from raydistill.conditionals.base import Conditional, Noise
 from raydistill.conditionals.gaussian import GaussianConditional
-from raydistill.conditionals.priors import LOG_TWO_PI
+from raydistill.conditionals.normal_quantile import LOG_TWO_PI
 
 __all__ = ["LOG_TWO_PI", "Conditional", "GaussianConditional", "Noise"]

@@ -12,6 +12,7 @@ probability per class to break ties".
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -23,6 +24,21 @@ from raydistill.conditionals.base import Conditional, ConditionalConfig, Noise
 from raydistill.conditionals.logistic import PRIORS
 from raydistill.conditionals.priors import UNIFORM, Prior
 from raydistill.data.logit import SQUEEZE
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a dequantised pixel lies.
+
+    Attributes:
+        level: k.
+        from_bottom, from_top: u and 1 - u, how far it is from both ends of the level; each has its
+            digits where it is small.
+    """
+
+    level: Tensor
+    from_bottom: Tensor
+    from_top: Tensor
 
 
 class CategoricalConditional(Conditional):
@@ -58,32 +74,38 @@ class CategoricalConditional(Conditional):
         return f"{type(self).__name__}(levels={self.levels}, prior={self.prior})"
 
     def to_noise(self, x: Tensor, params: Tensor) -> Noise:
-        y = self._dequantised(x)
-        level = y.floor().clamp(0, self.levels - 1)
-        u = (y - level).clamp(0.0, 1.0)
-        log_p, below, above = self._sums(params, level.long())
-        p = log_p.exp()
-        log_odds = torch.log(below + u * p) - torch.log(above + (1.0 - u) * p)
+        logit = self.centre + self.spread * x
+        place = self._place(logit)
+        log_p, log_below, log_above = self._log_sums(params, place.level)
+        # The very edge of the range has a code beyond all others, but a finite one.
+        least = torch.finfo(x.dtype).eps ** 3
+        below = torch.logaddexp(log_below, torch.log(place.from_bottom + least) + log_p)
+        above = torch.logaddexp(log_above, torch.log(place.from_top + least) + log_p)
+        log_odds = below - above
         mapped = self.prior.from_log_odds(log_odds)
         # dF/dy = p, and d(log-odds)/dF = 1 / (F (1 - F)).
         log_slope = log_p - F.logsigmoid(log_odds) - F.logsigmoid(-log_odds)
-        return Noise(mapped.z, mapped.log_slope + log_slope + self._log_dequantised_slope(x))
+        return Noise(mapped.z, mapped.log_slope + log_slope + self._log_dequantised_slope(logit))
 
     def from_noise(self, z: Tensor, params: Tensor) -> Tensor:
         log_odds = self.prior.to_log_odds(z)
-        below, above = torch.sigmoid(log_odds), torch.sigmoid(-log_odds)
-        log_p = F.log_softmax(params, dim=-1)
-        cumulative = log_p.exp().cumsum(-1)
-        level = (cumulative <= below[..., None]).sum(-1).clamp(max=self.levels - 1)
-        log_p_level, sum_below, sum_above = self._sums(params, level)
-        p = log_p_level.exp()
-        # u = (F - C_k) / p_k, computed from whichever end of [0, 1] F is nearer to: sums of few
-        # small probabilities have lost fewer digits.
-        from_below = (below - sum_below) / p
-        from_above = 1.0 - (above - sum_above) / p
-        u = torch.where(below < 0.5, from_below, from_above).clamp(0.0, 1.0)
-        unit = (level + u) / self.levels
-        return (torch.logit(SQUEEZE + (1.0 - 2.0 * SQUEEZE) * unit) - self.centre) / self.spread
+        upper = log_odds > 0.0
+        # Both ends alike: from the nearer one, sums of few small probabilities lose few digits.
+        p = F.softmax(params, dim=-1)
+        p = torch.where(upper[..., None], p.flip(-1), p)
+        tail = torch.sigmoid(torch.where(upper, -log_odds, log_odds))
+        ends = p.cumsum(-1)
+        before = (ends <= tail[..., None]).sum(-1).clamp(max=self.levels - 1)
+        starts = F.pad(ends, (1, -1)).gather(-1, before[..., None])[..., 0]
+        share = p.gather(-1, before[..., None])[..., 0]
+        inside = ((tail - starts) / share).clamp(0.0, 1.0)
+        near = (before + inside) / self.levels
+        opposite = (self.levels - 1 - before + (1.0 - inside)) / self.levels
+        # The logit of a place near 1 is that of its distance from 1, with the other sign.
+        small = SQUEEZE + (1.0 - 2.0 * SQUEEZE) * torch.minimum(near, opposite)
+        size = small.log() - torch.log1p(-small)
+        logit = torch.where(upper == (near < opposite), -size, size)
+        return (logit - self.centre) / self.spread
 
     def shift(self, params: Tensor, by: Tensor) -> Tensor:
         raise ValueError(
@@ -91,25 +113,39 @@ class CategoricalConditional(Conditional):
             "gaussian, logistic_mixture or sigmoidal_flow for colour images"
         )
 
-    def _sums(self, params: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """log p of a level, and the summed probabilities of all levels below and above it."""
+    def _log_sums(self, params: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log p of a level, and of the sums of all levels below it and of all above it."""
         log_p = F.log_softmax(params, dim=-1)
-        p = log_p.exp()
-        at = level[..., None]
-        below = F.pad(p.cumsum(-1), (1, 0))[..., :-1].gather(-1, at)
-        above = F.pad(p.flip(-1).cumsum(-1).flip(-1), (0, 1))[..., 1:].gather(-1, at)
-        return log_p.gather(-1, at)[..., 0], below[..., 0], above[..., 0]
+        p, at = log_p.exp(), level[..., None]
+        levels = torch.arange(self.levels, device=params.device)
+        below = p.masked_fill(levels >= at, 0.0).sum(-1)
+        above = p.masked_fill(levels <= at, 0.0).sum(-1)
+        return log_p.gather(-1, at)[..., 0], _log_of_sum(below), _log_of_sum(above)
 
-    def _dequantised(self, x: Tensor) -> Tensor:
-        """y in [0, levels) of a standardised logit x."""
-        unit = (torch.sigmoid(self.centre + self.spread * x) - SQUEEZE) / (1.0 - 2.0 * SQUEEZE)
-        return self.levels * unit
+    def _place(self, logit: Tensor) -> _Place:
+        """Where a logit lies among the levels, from the end of the pixel range that is nearer."""
+        upper = logit > 0.0
+        tail = torch.sigmoid(torch.where(upper, -logit, logit))
+        y = self.levels * (tail - SQUEEZE) / (1.0 - 2.0 * SQUEEZE)
+        before = y.detach().floor().clamp(0, self.levels - 1)
+        # Not by clamp(), which has no derivative at a bound itself: the ends of levels.
+        inside = torch.where(y < 0.0, 0.0, y - before)
+        rest = 1.0 - inside
+        level = torch.where(upper, self.levels - 1 - before, before).long()
+        from_bottom = torch.where(upper, rest, inside)
+        return _Place(level, from_bottom, torch.where(upper, inside, rest))
 
-    def _log_dequantised_slope(self, x: Tensor) -> Tensor:
-        """log dy/dx of `_dequantised`, in nats."""
-        logit = self.centre + self.spread * x
+    def _log_dequantised_slope(self, logit: Tensor) -> Tensor:
+        """log dy/dx of y in [0, levels) in the standardised x, in nats, by the logit of x."""
         slope = math.log(self.levels * self.spread / (1.0 - 2.0 * SQUEEZE))
         return slope + F.logsigmoid(logit) + F.logsigmoid(-logit)
+
+
+def _log_of_sum(total: Tensor) -> Tensor:
+    """The logarithm; of nothing, a number so small that it adds nothing, but has derivatives."""
+    least = torch.finfo(total.dtype).tiny
+    nothing = 0.1 * torch.finfo(total.dtype).min
+    return torch.where(total < least, nothing, total.clamp(min=least).log())
 
 
 class CategoricalConfig(ConditionalConfig):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOG_TWO_PI = math.log(2.0 * math.pi)
+from raydistill.conditionals.normal_quantile import LOG_TWO_PI, NormalQuantile
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,7 @@ class NormalPrior(Prior):
         return torch.randn(shape, generator=generator, device=generator.device)
 
     def from_log_odds(self, log_odds: Tensor) -> Mapped:
-        # Not far beyond this bound sigmoid(-|log-odds|) underflows to 0, and z would be infinite.
-        bound = 80.0 if log_odds.dtype == torch.float32 else 700.0
-        bounded = log_odds.clamp(-bound, bound)
-        # |z| from the smaller of the two tail probabilities: it is near 0, where floating point
-        # has its digits, while the larger one rounds to 1. The sign of z is that of the log-odds.
-        size = -torch.special.ndtri(torch.sigmoid(-bounded.abs()))
-        z = torch.copysign(size, bounded)
-        log_slope = _log_logistic(bounded) - self.log_prob(z)
-        return Mapped(z, log_slope)
+        return Mapped(*NormalQuantile.apply(log_odds))
 
     def to_log_odds(self, z: Tensor) -> Tensor:
         log_odds: Tensor = torch.special.log_ndtr(z) - torch.special.log_ndtr(-z)

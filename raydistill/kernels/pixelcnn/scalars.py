@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import njit
 from torch import Tensor
 
@@ -82,26 +83,39 @@ def invert_mixture(
     The same algorithm as `conditionals.logistic` and `conditionals.inversion` have for tensors.
     """
     target = float(log_odds)
-    largest, low, high = -math.inf, math.inf, -math.inf
+    largest, low, high, total = -math.inf, math.inf, -math.inf, 0.0
+    weights, means = np.empty(components), np.empty(components)
+    narrowness = np.empty(components)
     for k in range(components):
         largest = max(largest, float(arena[params + k]))
+    for k in range(components):
+        weights[k] = math.exp(float(arena[params + k]) - largest)
+        total += weights[k]
+        means[k] = float(arena[params + components + k])
         log_scale = max(float(arena[params + 2 * components + k]), float(min_log_scale))
-        quantile = float(arena[params + components + k]) + math.exp(log_scale) * target
+        narrowness[k] = math.exp(-log_scale)
+        quantile = float(means[k]) + math.exp(log_scale) * target
         if quantile != quantile:
             return quantile
         low, high = min(low, quantile), max(high, quantile)
     x = 0.5 * (low + high)
     for _ in range(MOST_STEPS):
+        # Beyond all components the smaller tail would underflow. It, and the density with it, is
+        # counted in units of exp(-beyond), the tail of the component that is nearest.
+        nearest, furthest = math.inf, -math.inf
+        for k in range(components):
+            scaled = (x - means[k]) * narrowness[k]
+            nearest, furthest = min(nearest, scaled), max(furthest, scaled)
+        beyond = max(0.0, nearest, -furthest)
         below, above, density = 0.0, 0.0, 0.0
         for k in range(components):
-            weight = math.exp(float(arena[params + k]) - largest)
-            log_scale = max(float(arena[params + 2 * components + k]), float(min_log_scale))
-            narrowness = math.exp(-log_scale)
-            scaled = (x - float(arena[params + components + k])) * narrowness
-            left, right = _sigmoid(scaled), _sigmoid(-scaled)
-            below += weight * left
-            above += weight * right
-            density += weight * left * right * narrowness
+            scaled = (x - means[k]) * narrowness[k]
+            tail = math.exp(-abs(scaled))
+            larger = 1.0 / (1.0 + tail)
+            smaller = (math.exp(beyond - abs(scaled)) if beyond > 0.0 else tail) * larger
+            below += weights[k] * (larger if scaled >= 0.0 else smaller)
+            above += weights[k] * (smaller if scaled >= 0.0 else larger)
+            density += weights[k] * larger * smaller * narrowness[k]
         step = math.nan
         if below == 0.0:
             low = x
@@ -109,12 +123,14 @@ def invert_mixture(
             high = x
         else:
             gap = math.log(below) - math.log(above) - target
+            gap += beyond if nearest > 0.0 else -beyond
             if gap < 0.0:
                 low = x
             else:
                 high = x
             if density > 0.0:
-                step = x - gap * below * above / (density * (below + above))
+                # F (1 - F) / F', where one of F and 1 - F is in the same units as F'.
+                step = x - gap * below * above / (density * total)
         following = step if low < step < high else 0.5 * (low + high)
         moved = abs(following - x)
         x = following
@@ -129,8 +145,8 @@ def invert_categorical(
 ) -> float:
     """The standardised value at which the distribution function of the levels has these log-odds.
 
-    The same algorithm as `conditionals.categorical` has for tensors. Probabilities are summed from
-    the nearer end, where fewer digits are lost.
+    The same algorithm as `conditionals.categorical` has for tensors. Probabilities, and places in
+    the unit interval, are counted from the nearer end, where fewer digits are lost.
     """
     below, above = _sigmoid(float(log_odds)), _sigmoid(-float(log_odds))
     if below != below:
@@ -143,23 +159,25 @@ def invert_categorical(
         total += math.exp(float(arena[params + level]) - largest)
     if total != total:
         return total
-    found, inside, done = levels - 1, 1.0, 0.0
-    if below < 0.5:
-        for level in range(levels):
-            share = math.exp(float(arena[params + level]) - largest) / total
-            if done + share > below or level == levels - 1:
-                found, inside = level, (below - done) / share
-                break
-            done += share
-    else:
-        for up in range(levels):
-            level = levels - 1 - up
-            share = math.exp(float(arena[params + level]) - largest) / total
-            if done + share > above or level == 0:
-                found, inside = level, 1.0 - (above - done) / share
-                break
-            done += share
-    unit = (found + min(max(inside, 0.0), 1.0)) / levels
-    squeezed = SQUEEZE + (1.0 - 2.0 * SQUEEZE) * unit
-    logit = math.log(squeezed) - math.log1p(-squeezed)
+    upper = below >= 0.5
+    target, done = (above if upper else below), 0.0
+    # How many whole levels lie before it, counted from the nearer end, and how far it is into the
+    # next one.
+    before, inside = levels - 1, 1.0
+    for count in range(levels):
+        level = levels - 1 - count if upper else count
+        share = math.exp(float(arena[params + level]) - largest) / total
+        if done + share > target:
+            before, inside = count, (target - done) / share
+            break
+        done += share
+    from_there = (before + inside) / levels
+    from_opposite = (levels - 1 - before + (1.0 - inside)) / levels
+    from_bottom, from_top = from_there, from_opposite
+    if upper:
+        from_bottom, from_top = from_opposite, from_there
+    small = SQUEEZE + (1.0 - 2.0 * SQUEEZE) * min(from_bottom, from_top)
+    logit = math.log(small) - math.log1p(-small)
+    if from_top < from_bottom:
+        logit = -logit
     return (logit - float(constants[0])) / float(constants[1])
