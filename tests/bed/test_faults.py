@@ -141,16 +141,19 @@ def test_ctrl_c_twice_leaves_a_sweep_that_goes_on(cluster: Cluster, undisturbed:
     left.assert_nothing_lost(undisturbed)
 
 
-def test_a_second_driver_is_refused_on_the_same_host_and_on_another(cluster, undisturbed) -> None:
-    sweep = start_sweep(cluster.bed, "twice", *GRID, *LONG, *ONE)
+def test_a_second_driver_is_refused_on_the_same_host_and_on_another(cluster: Cluster) -> None:
+    # Long enough for the other host: its driver watches for some seconds whether this one lives.
+    longer = ("--set", f"budget.updates={5 * UPDATES}", "--set", "budget.evaluate_every=1500")
+    sweep = start_sweep(cluster.bed, "twice", *GRID, *longer, *ONE)
     left = Left(cluster.bucket, "twice")
-    wait_for_checkpoint(left, "trial_00000", INTERVAL)
+    wait_for(lambda: left.updates("trial_00000") > 0, "a first checkpoint")
     hosts = (cluster.bed.head, cluster.bed.workers[0])
     for second in [start_sweep(cluster.bed, "twice", "--resume", host=host) for host in hosts]:
         assert second.driver.wait(60.0) == 2, second.printed
         assert "twice" in second.printed
     sweep.finish()
-    left.assert_nothing_lost(undisturbed)
+    assert len(left.records()) == 4
+    left.assert_nothing_lost(left)
 
 
 def test_a_head_that_is_lost_is_replaced_by_an_empty_one(cluster: Cluster, undisturbed) -> None:
