@@ -84,6 +84,7 @@ def test_a_finished_sweep_resumes_to_itself(storage, uninterrupted):
     assert results(storage / "whole") == uninterrupted
 
 
+@pytest.mark.losses
 def test_a_killed_trial_process_is_brought_back_without_resume(storage, uninterrupted):
     folder = storage / "trial-killed"
     driver = start_sweep("--storage-path", str(storage), "--name", "trial-killed", *LONG)
@@ -109,6 +110,7 @@ def test_ctrl_c_leaves_a_sweep_that_resume_continues(storage, uninterrupted):
     assert_whole(folder, uninterrupted)
 
 
+@pytest.mark.losses
 def test_a_second_ctrl_c_loses_nothing_either(storage, uninterrupted):
     folder = storage / "stopped-twice"
     arguments = ("--storage-path", str(storage), "--name", "stopped-twice")
