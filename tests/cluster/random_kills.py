@@ -230,10 +230,12 @@ def _round(
 
 
 def _kill(kind: str, nodes: Nodes, driver: Driver, folder: Path, chance: random.Random) -> bool:
-    """Kill one thing; whether there was one."""
+    """Kill one thing of a sweep whose trials run; whether there was one."""
+    victims = nodes.trial_processes()
+    if not victims:  # a driver that is killed before any trial begins shows nothing new
+        return False
     if kind == "trial":
-        victims = nodes.trial_processes()
-        if not victims or driver.spares():
+        if driver.spares():
             return False
         with contextlib.suppress(psutil.NoSuchProcess):
             chance.choice(victims).kill()
