@@ -13,7 +13,7 @@ from torch import Tensor
 from raydistill.students.base import FlowStudent
 
 TOLERANCE = 1e-4
-"""Largest change by the last step, as a fraction of the score's largest element."""
+"""Largest change by an example's last step; see `triangular_score`."""
 
 
 def triangular_score(student: FlowStudent, z: Tensor, tolerance: float = TOLERANCE) -> Tensor:
@@ -25,19 +25,20 @@ def triangular_score(student: FlowStudent, z: Tensor, tolerance: float = TOLERAN
         s <- s + D^-1 (g - J^T s)
 
     is exact after as many steps as there are dimensions, because J - D is strictly triangular and
-    so nilpotent; in practice it takes few. Each step is one backward pass through S.
+    so nilpotent; in practice it takes few. Each step is one backward pass through S. Examples end
+    one by one, so that none depends on what it shares a batch with.
 
     Args:
         student: a flow that implements `diagonal`.
         z: (B, *event_shape).
-        tolerance: the iteration ends when no element changes by more than this fraction of the
-            largest element.
+        tolerance: an example ends when D times its change is nowhere larger than this fraction of
+            1 plus the largest element of D times its score.
 
     Returns:
         The score, of the shape of z.
 
     Raises:
-        FloatingPointError: the iteration did not end after as many steps as there are dimensions,
+        FloatingPointError: an example did not end after as many steps as there are dimensions,
             which only rounding errors can cause.
 
     Example:
@@ -55,15 +56,27 @@ def triangular_score(student: FlowStudent, z: Tensor, tolerance: float = TOLERAN
         pushed = student.forward_with_log_det(z)
         log_density = student.prior_log_prob(z) - pushed.log_det
         (g,) = torch.autograd.grad(log_density.sum(), z, retain_graph=True)
-    scale = student.diagonal(z.detach()).reciprocal()
+    diagonal = student.diagonal(z.detach())
+    scale = diagonal.reciprocal()
     score = scale * g
+    going = torch.ones(len(z), dtype=torch.bool, device=z.device)
     for _ in range(z[0].numel() + 1):
         (j_transposed_s,) = torch.autograd.grad(pushed.x, z, score, retain_graph=True)
         step = scale * (g - j_transposed_s)
-        score = score + step
-        if bool(step.abs().max() <= tolerance * score.abs().max()):
+        score = torch.where(going.view(-1, *[1] * (z.ndim - 1)), score + step, score)
+        # D times a score is of the size of z, about 1: a smaller change than `tolerance` is lost in
+        # the draw of z, whatever the unit of x; where the score is large it is one of its digits.
+        change, size = _largest(diagonal * step), _largest(diagonal * score)
+        # False for what is not a number, which so never ends.
+        going = going & ~(change <= tolerance * (1.0 + size))
+        if not bool(going.any()):
             return score
     raise FloatingPointError(
         f"the score of {type(student).__name__} did not settle within {z[0].numel()} steps; train "
         "with objective.estimator 'plain', or with a lower learning rate"
     )
+
+
+def _largest(x: Tensor) -> Tensor:
+    """The largest element of each example, in absolute value, (B,)."""
+    return x.abs().flatten(1).amax(1)

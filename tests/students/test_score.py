@@ -44,6 +44,21 @@ def test_it_is_the_gradient_of_the_log_density(shape: tuple[int, int, int]) -> N
     torch.testing.assert_close(student.score(z), expected, atol=within, rtol=0.0)
 
 
+@pytest.mark.parametrize("far", [10.0, 30.0, 100.0])
+def test_an_example_does_not_depend_on_its_companions(far: float) -> None:
+    """A far code has a large score, which may neither excuse a near one's error nor undo it."""
+    student = flow((1, 4, 4), spread=0.3)
+    easy, hard = 0.05 * normal(1, 1, 4, 4, seed=2), far * normal(1, 1, 4, 4, seed=4)
+    z = torch.cat([easy, hard])
+    together = student.score(z)
+    alone = torch.cat([student.score(easy), student.score(hard)])
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
+    diagonal, expected = student.diagonal(z), by_jacobian(student, z)
+    error = (diagonal * (together - expected)).abs().flatten(1).amax(1)
+    size = (diagonal * expected).abs().flatten(1).amax(1)
+    assert bool((error < 1e-3 * (1.0 + size)).all())
+
+
 def test_the_diagonal_is_the_jacobian_s() -> None:
     student, z = flow((1, 4, 4)), normal(2, 1, 4, 4)
     jacobian = torch.autograd.functional.jacobian(lambda z: student(z).flatten(1).sum(0), z)
