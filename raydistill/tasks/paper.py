@@ -167,6 +167,8 @@ def _training_images(trial: ImageTrial) -> int:
     try:
         return len(trial.data.load().train)
     except DataError:
+        if trial.data.training_images is None:
+            raise
         return trial.data.training_images
 
 

@@ -10,7 +10,8 @@ import math
 from typing import Any, Literal
 
 from raydistill.config.errors import ConfigError
-from raydistill.data.images import DATA_SETS, has_classes
+from raydistill.data.picture_folder import FOLDER
+from raydistill.data.sources import DATA_SETS, has_classes, has_colour
 from raydistill.tasks.gaussian.config import GaussianTrial
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.paper import ADAM, EPOCHS
@@ -34,7 +35,8 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
     Args:
         preset: smoke (seconds, digits), small (minutes on a laptop, MNIST sample at 14x14) or
             paper (section 4.1.2's numbers, for a GPU).
-        dataset: None takes the preset's own.
+        dataset: a name in `raydistill.data.sources.DATA_SETS`, or the path of a folder of pictures;
+            None takes the preset's own.
 
     Raises:
         ConfigError: the data set is unknown.
@@ -46,11 +48,12 @@ def image_preset(preset: Preset, dataset: str | None) -> ImageTrial:
         ('digits', (1, 8, 8), 'resnet')
     """
     builders = {"smoke": _smoke, "small": _small, "paper": _paper}
-    values = builders[preset](dataset)
+    data = _named(dataset)
+    values = builders[preset](data.get("name"))
+    values["data"] |= data
     if not has_classes(values["data"]["name"]):
         values["evaluation"] = values.get("evaluation", {}) | {"classifier": None}
-    source = DATA_SETS.get(values["data"]["name"])
-    if preset != "paper" and source is not None and source.channels > 1:
+    if preset != "paper" and has_colour(values["data"]["name"]):
         model = {"kind": "pixelcnn"} | values["teacher"].get("model", {})
         values["teacher"]["model"] = model | {"conditional": BOUNDED}
     trial = parse_trial({"task": "image", **values})
@@ -132,10 +135,7 @@ def vocoder_preset(preset: Preset, dataset: str | None) -> VocoderTrial:
         >>> trial.teacher.model.kind, trial.student.kind
         ('samplernn', 'wavenet_flow')
     """
-    data: Values = {}
-    if dataset is not None:
-        folder = "/" in dataset or dataset.startswith(".")
-        data = {"name": "folder", "root": dataset} if folder else {"name": dataset}
+    data = _named(dataset)
     values: Values = {"task": "vocoder", "data": data}
     if preset == "smoke":
         budget = {"updates": 30, "evaluate_every": 15, "checkpoint_every": 10}
@@ -181,6 +181,15 @@ def vocoder_preset(preset: Preset, dataset: str | None) -> VocoderTrial:
     return trial
 
 
+def _named(dataset: str | None) -> Values:
+    """Fields of a data set that is given by its name, or by the path of a folder."""
+    if dataset is None:
+        return {}
+    if "/" in dataset or dataset.startswith("."):
+        return {"name": FOLDER, "root": dataset}
+    return {"name": dataset}
+
+
 def _smoke(dataset: str | None) -> Values:
     return {
         "data": {"name": dataset or "digits", "size": 8},
@@ -221,7 +230,7 @@ def _small(dataset: str | None) -> Values:
 
 def _paper(dataset: str | None) -> Values:
     name = dataset or "mnist"
-    # A name that is unknown is refused with all other fields, so that anything will do for it here.
+    # A folder is unread here, so that it has the budget of MNIST; an unknown name is refused later.
     source = DATA_SETS.get(name, DATA_SETS["mnist"])
     # Section 4.1.2: 100 epochs in batches of 64, Adam at 5e-4, times 0.95 an epoch, no clipping.
     count, batch = source.train, 64
@@ -234,7 +243,7 @@ def _paper(dataset: str | None) -> Values:
         "checkpoint_every": math.ceil(epoch),
     }
     return {
-        "data": {"name": name, "size": source.side},
+        "data": {"name": name, "size": 32 if name == FOLDER else source.side},
         "teacher": {
             "model": {"kind": "pixelcnn", "channels": 32, "blocks": 3, "stages": 3},
             "optimiser": optimiser,

@@ -307,7 +307,7 @@ def test_colour_says_what_is_missing_and_grey_images_are_no_colour() -> None:
 
 
 def test_colour_sets_are_those_with_three_channels() -> None:
-    from raydistill.data.images import DATA_SETS
+    from raydistill.data.sources import DATA_SETS
 
     assert set(COLOUR) == {name for name, source in DATA_SETS.items() if source.channels == 3}
 

@@ -25,7 +25,7 @@ from raydistill.commands.checks import (
     terminal,
 )
 from raydistill.commands.checks.isolated import Probe, ProbeError
-from raydistill.data.images import DATA_SETS
+from raydistill.data.sources import DATA_SETS
 from raydistill.data.speech_sets import DEBIAN
 from tests.commands.processes import ASCII, Finished, shell
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from skimage import data as bundled
 
-from raydistill.data.images import DATA_SETS, DataSource, load_images
+from raydistill.data.images import load_images
 from raydistill.data.raw import DataError, RawImages
+from raydistill.data.sources import DATA_SETS, DataSource
 
 PARTS = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
 
@@ -106,13 +107,16 @@ def test_absent_and_damaged_files_are_named(name: str, tmp_path: Path) -> None:
 
 def test_photographs_are_crops_that_do_not_overlap() -> None:
     data = load_images("photographs", 32)
-    assert (data.image_shape, data.levels, data.classes) == ((3, 32, 32), 256, 6)
+    assert (data.image_shape, data.levels, data.classes) == ((3, 32, 32), 256, 7)
     values = torch.cat([data.train.values, data.validation.values, data.test.values])
-    assert len(values) == 1378
-    assert len({value.numpy().tobytes() for value in values}) > 1350  # sky repeats itself
+    assert len(values) == 1666
+    assert len({value.numpy().tobytes() for value in values}) > 1630  # sky repeats itself
     astronaut = bundled.astronaut()[64:96, 32:64].astype(np.float32).transpose(2, 0, 1)
     assert (values == torch.from_numpy(astronaut)).flatten(1).all(1).sum() == 1
-    assert set(data.test.labels.tolist()) == set(range(6))
+    # Whole photographs are held out: crops of one are alike.
+    parts = [set(s.labels.tolist()) for s in (data.train, data.validation, data.test)]
+    assert [len(part) for part in parts] == [4, 1, 2]
+    assert set().union(*parts) == set(range(7))
     small = load_images("photographs", 8)
     assert small.image_shape == (3, 8, 8)
 
@@ -130,7 +134,8 @@ def test_levels_outside_their_range_are_refused(monkeypatch: pytest.MonkeyPatch)
     """A loader of one's own, or files that hold something else."""
     values = np.zeros((300, 8, 8))
     values[7, 3, 3] = 17.0
-    bad = DataSource(lambda root: RawImages(values, np.arange(300) % 10, levels=17), side=8)
+    raw = RawImages(values, np.arange(300) % 10, levels=17)
+    bad = DataSource(lambda root: raw, side=8, train=100)
     monkeypatch.setitem(DATA_SETS, "bad", bad)
     with pytest.raises(DataError, match=r"data\.root: 'bad' .* levels 0 to 17 outside 0 to 16"):
         load_images("bad", 8)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from raydistill.data.images import ImageData, check_images, load_images
+from raydistill.data.images import ImageData, load_images
 from raydistill.data.raw import DataError
+from raydistill.data.sources import check_images
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 STEMS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")

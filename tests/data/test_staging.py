@@ -18,8 +18,9 @@ import soundfile
 
 from raydistill.data import staging
 from raydistill.data.files import DataFile
-from raydistill.data.images import image_files, load_images
+from raydistill.data.images import load_images
 from raydistill.data.raw import DataError
+from raydistill.data.sources import image_files
 from raydistill.data.speech_sets import SOUNDS, find_recordings, speech_files
 from raydistill.data.staging import fetch, stage
 from raydistill.store.assets import Store

@@ -22,10 +22,12 @@ import numpy as np
 import soundfile
 import torch
 from hypothesis import strategies as st
+from PIL import Image
 
 from raydistill.cluster.design.settings import saved_settings
 from raydistill.config.errors import ConfigError
 from raydistill.data.images import load_images
+from raydistill.data.picture_folder import FolderImages, load_pictures
 from raydistill.data.raw import DataError
 from raydistill.data.speech_files import DroppedError, read_recording
 from raydistill.data.speech_sets import find_recordings
@@ -106,6 +108,32 @@ def read_cifar(suffix: str) -> Callable[[bytes, Path], str]:
         assert len(data.train) + len(data.validation) + len(data.test) == 24
         assert data.image_shape == (3, 32, 32)
         assert data.classes <= 10
+        return "read"
+
+    return read
+
+
+def _picture(form: str) -> bytes:
+    buffer = io.BytesIO()
+    coarse = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC).save(buffer, format=form)
+    return buffer.getvalue()
+
+
+def read_picture_folder(name: str) -> Callable[[bytes, Path], str]:
+    def read(content: bytes, folder: Path) -> str:
+        for index in range(3):
+            noise = np.random.default_rng(1 + index).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folder / f"{index}.png")
+        (folder / name).write_bytes(content)
+        try:
+            raw = load_pictures(str(folder), FolderImages(8, 8))
+        except DataError as error:
+            return refusal(error, str(folder / name))
+        assert raw.values.shape[1:] == (8, 8, 3)
+        assert raw.values.dtype == np.uint8
+        assert len(raw.values) == len(raw.labels) > 3 * 64
+        assert raw.pictures is not None
         return "read"
 
     return read
@@ -265,6 +293,8 @@ READERS = {
     ),
     "CIFAR-10 pickle": Reader(damaged_bytes(CIFAR[""]), read_cifar("")),
     "CIFAR-10 binary": Reader(damaged_bytes(CIFAR[".bin"]), read_cifar(".bin")),
+    "PNG of a folder": Reader(damaged_bytes(_picture("PNG")), read_picture_folder("a.png")),
+    "JPEG of a folder": Reader(damaged_bytes(_picture("JPEG")), read_picture_folder("a.jpg")),
     "WAV of integers": Reader(damaged_bytes(_sound("WAV", "PCM_16")), read_sound("a.wav")),
     "WAV of floats": Reader(damaged_bytes(_sound("WAV", "FLOAT")), read_sound("a.wav")),
     "FLAC": Reader(damaged_bytes(_sound("FLAC", "PCM_16")), read_sound("a.flac")),

@@ -25,7 +25,8 @@ class SweepSettings:
 
     Attributes:
         preset: smoke (seconds), small (minutes on a laptop; the default) or paper (on a GPU).
-        dataset: digits, mnist-sample, fashion-mnist or mnist; the preset has its own default.
+        dataset: digits, mnist-sample, fashion-mnist, mnist, photographs, cifar-10, or the path of a
+            folder of PNG and JPEG files (./mine); the preset has its own default.
         num_samples: trials of a search; a grid has as many as its design.
         seeds: training seeds a cell of the grid (default 1).
         storage_path: folder or URI (s3://bucket/path) for sweeps and the store of teachers.

@@ -102,7 +102,7 @@ def check_data_sets(probe: Probe) -> Section:
 
 
 def _image_sets(roots: list[Path], debian: Path) -> Iterator[Found]:
-    from raydistill.data.images import DATA_SETS
+    from raydistill.data.sources import DATA_SETS
 
     for name, source in DATA_SETS.items():
         places: list[Path | None] = [None]

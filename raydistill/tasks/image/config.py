@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from raydistill.data.files import DataFile
-from raydistill.data.images import has_classes
+from raydistill.data.sources import has_classes
 from raydistill.metrics.norms import FEW_RADII
 from raydistill.students.base import StudentConfig
 from raydistill.tasks.image.config_parts import (

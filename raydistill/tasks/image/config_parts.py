@@ -9,14 +9,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny, model_
 from raydistill.config.base import FrozenConfig
 from raydistill.config.optimiser import BudgetConfig, OptimiserConfig
 from raydistill.data.files import DataFile
-from raydistill.data.images import (
-    DATA_SETS,
-    ImageData,
-    check_images,
-    image_files,
-    image_folder,
-    load_images,
-)
+from raydistill.data.images import ImageData, load_images
+from raydistill.data.sources import DATA_SETS, check_images, image_files, image_folder
 from raydistill.metrics.classifier import ClassifierConfig
 from raydistill.tasks.models import resolve_teacher
 from raydistill.teachers.base import TeacherConfig
@@ -26,9 +20,12 @@ class DataConfig(FrozenConfig):
     """Which images, and at which size.
 
     Attributes:
-        name: a key of `raydistill.data.images.DATA_SETS`.
+        name: a key of `raydistill.data.sources.DATA_SETS`, or `folder` for pictures of one's own.
         size: side of the images in pixels.
         root: folder of the files, for data sets that no package contains.
+        crop: of a folder: side of the squares that each picture is cut into, which are then shrunk
+            to images; None takes the largest square in the middle of each.
+        grey: of a folder: grey images, not colour.
         train_count: how many training images teacher and students see; None for all. The classifier
             behind the metrics is trained on all of them, so that metrics stay comparable.
 
@@ -41,27 +38,30 @@ class DataConfig(FrozenConfig):
     name: str = "mnist-sample"
     size: int = Field(default=14, ge=4, le=256)
     root: str | None = None
+    crop: int | None = Field(default=None, ge=4)
+    grey: bool = False
     train_count: int | None = Field(default=None, ge=64)
 
     @model_validator(mode="after")
     def _known(self) -> DataConfig:
-        check_images(self.name, self.size)
+        _ = self.image_shape
         return self
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        return check_images(self.name, self.size)
+        return check_images(self.name, self.size, root=self.root, crop=self.crop, grey=self.grey)
 
     @property
     def original_side(self) -> int:
-        """Side of the images before they are shrunk or framed."""
-        return DATA_SETS[self.name].side
+        """Side of the images before they are shrunk or framed; of a folder, as they are cut."""
+        return DATA_SETS[self.name].side if self.name in DATA_SETS else self.crop or self.size
 
     @property
-    def training_images(self) -> int:
-        """How many images the whole data set, as it is known, leaves to train on."""
-        return self.train_count or DATA_SETS[self.name].train
+    def training_images(self) -> int | None:
+        """How many images the whole data set leaves to train on, where it is known unread."""
+        known = DATA_SETS[self.name].train if self.name in DATA_SETS else None
+        return self.train_count or known
 
     _place: str | None = PrivateAttr(default=None)
 
@@ -94,7 +94,7 @@ class DataConfig(FrozenConfig):
         Raises:
             DataError: it is absent, damaged, or has fewer training images.
         """
-        data = load_images(self.name, self.size, self._read_root)
+        data = load_images(self.name, self.size, self._read_root, crop=self.crop, grey=self.grey)
         return data if self.train_count is None else data.keep(self.train_count)
 
 
