@@ -50,6 +50,15 @@ def test_a_point_becomes_a_trial_with_every_other_field_from_the_base():
     assert trial.model_copy(update={"objective": made.base.objective, "seed": 0}) == made.base
 
 
+@pytest.mark.parametrize("given", [None, "fashion-mnist", "./pictures", "/pictures/mine"])
+def test_a_sweep_is_resumed_with_the_data_that_it_began_with(given):
+    first = plan(dataset=given, set=("data.size=8",))
+    for again in (None, given):
+        settings = replace(SETTINGS, dataset=again)
+        complete = complete_settings(settings, first.settings)
+        assert make_plan(noise_injection.question(settings), complete).base == first.base
+
+
 def test_fields_are_set_by_their_path():
     base = ImageTrial()
     changed = with_fields(base, {"budget.updates": 7, "student.channels": 48})

@@ -102,13 +102,14 @@ def make_plan(question: Question, settings: dict[str, Any]) -> SweepPlan:
         ConfigError: a field, a point of the design, or a combination is refused.
     """
     base = question.base(settings["preset"], settings["dataset"])
+    # As it was given, which of a folder is its path: the sweep is resumed by it.
+    settings = settings | {"dataset": settings["dataset"] or base.dataset}
     seeding = {"seed": settings["seed"]}
     replicated = is_replicated(base)
     if replicated:
         seeding["replicas"] = settings["seeds"]
     base = with_fields(base, question.fixed | seeding)
     base = with_fields(base, dict(assignment(text) for text in settings["set"]))
-    settings = settings | {"dataset": base.dataset}
     question = _with_measured_metrics(question, base)
     extra_axes = dict(axis(text) for text in settings.get("vary", ()))
     for name in extra_axes:
