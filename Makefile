@@ -80,6 +80,7 @@ bench: $(READY) ## speeds of teacher, decoding, replicas and whole sweeps, some 
 	$(BIN)/python benchmarks/audio_metrics.py
 	$(BIN)/python benchmarks/vocoder_student.py
 	$(BIN)/python benchmarks/overheads.py
+	$(BIN)/python benchmarks/orchestration.py
 
 clean: ## remove the environment and caches, not the results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -42,8 +42,8 @@ class BenchmarkSettings:
         one: print the figures of the first pair as JSON and stop; for this program's own use.
     """
 
-    nodes: tuple[int, ...] = (1, 2, 4, 8)
-    trials: tuple[int, ...] = (100, 1000)
+    nodes: tuple[int, ...] = (1, 4)
+    trials: tuple[int, ...] = (20, 200)
     seconds: float = 2.0
     reports: int = 4
     one: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -36,11 +36,12 @@ from tests.cluster.our_processes import TRIAL, ours
 from tests.cluster.scripts import ROOT, results
 
 DESIGN = (
-    "--preset", "smoke", "--dimensions", "2", "3", "4", "5", "--seeds", "2",
-    "--set", "budget.updates=6000", "--set", "budget.evaluate_every=3000",
+    "--preset", "smoke", "--dimensions", "2", "--seeds", "1",
+    "--set", "budget.updates=3000", "--set", "budget.evaluate_every=1500",
     "--set", "budget.checkpoint_every=300", "--set", "evaluation.samples=200",
 )  # fmt: skip
-"""32 trials of some seconds each, whose checkpoints are a fraction of a second apart."""
+"""Trials of some seconds each, whose checkpoints are a fraction of a second apart. A trial is killed
+some ten times before it ends, and a round of more of them would take an hour."""
 
 WEIGHTS = {"trial": 0.8, "driver": 0.08, "journal": 0.08, "raylet": 0.04}
 """How often each kind of kill is drawn."""
@@ -213,18 +214,21 @@ def _round(
     driver = Driver(nodes, storage, name)
     tally.drivers += 1
     began = time.monotonic()
-    while True:
-        assert time.monotonic() - began < ROUND_SECONDS, driver.log.read_text()[-3000:]
-        time.sleep(chance.expovariate(1.0 / MEAN_WAIT))
-        if driver.ended() is not None:
-            if driver.ended() in (0, 3, 4):  # it came to its end, well or not
-                break
-            driver = Driver(nodes, storage, name)
-            tally.drivers += 1
-            continue
-        kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        if _kill(kind, nodes, driver, folder, chance):
-            tally.kills[kind] += 1
+    try:
+        while True:
+            assert time.monotonic() - began < ROUND_SECONDS, driver.log.read_text()[-3000:]
+            time.sleep(chance.expovariate(1.0 / MEAN_WAIT))
+            if driver.ended() is not None:
+                if driver.ended() in (0, 3, 4):  # it came to its end, well or not
+                    break
+                driver = Driver(nodes, storage, name)
+                tally.drivers += 1
+                continue
+            kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            if _kill(kind, nodes, driver, folder, chance):
+                tally.kills[kind] += 1
+    finally:
+        driver.kill()
     _judge(folder, expected, tally)
     tally.rounds += 1
 
