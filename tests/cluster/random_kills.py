@@ -40,8 +40,8 @@ DESIGN = (
     "--set", "budget.updates=3000", "--set", "budget.evaluate_every=1500",
     "--set", "budget.checkpoint_every=300", "--set", "evaluation.samples=200",
 )  # fmt: skip
-"""Trials of some seconds each, whose checkpoints are a fraction of a second apart. Each is killed some
-ten times before it ends: a round of more of them would take an hour."""
+"""Trials of some seconds each, whose checkpoints are a fraction of a second apart. Each is killed
+some ten times before it ends: a round of more of them would take an hour."""
 
 WEIGHTS = {"trial": 0.8, "driver": 0.08, "journal": 0.08, "raylet": 0.04}
 """How often each kind of kill is drawn."""
