@@ -10,12 +10,13 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
+from statistics import stdev
 from typing import Any
 
 import pandas as pd
 
 from analysis.records import RecordSet, TrialRecord, is_number
-from raydistill.record import Record
+from raydistill.record import SET, Record
 
 REGIME = ("sweep", "dataset", "size", "train_count", "teacher_updates")
 """Records that agree in these columns have the same data and a teacher trained as long."""
@@ -23,14 +24,20 @@ REGIME = ("sweep", "dataset", "size", "train_count", "teacher_updates")
 COMPARABLE = (*REGIME, "student", "objective", "updates", "batch_size")
 """Records that agree in these columns may share a figure: same question, same budget."""
 
-RANKED_BY = "validation.classifier_fd"
-"""The measure that the search minimises. Trials are ranked by it too: ranking by the test split
-would choose by that split, whose values would then be too good."""
+RANKED_BY = "validation.classifier_fd_best"
+"""The measure that the search minimises, at each trial's best prior scale. Trials are ranked by it
+too: ranking by the test split would choose by that split, whose values would then be too good."""
 
-MEASURES = (RANKED_BY, "validation.pixel_fd")
-"""Measures that cells are chosen by: the second one for data without classes."""
+AT_SCALE_1 = "validation.classifier_fd"
+"""The same at prior scale 1, which records of earlier versions have alone."""
 
-OVER_TEACHER = "validation.classifier_fd_over_teacher"
+PIXELS, PIXELS_AT_SCALE_1 = "validation.pixel_fd_best", "validation.pixel_fd"
+"""The same for data without classes."""
+
+MEASURES = (RANKED_BY, AT_SCALE_1, PIXELS, PIXELS_AT_SCALE_1)
+"""Measures that cells are chosen by: the first that there is."""
+
+OVER_TEACHER = "validation.classifier_fd_over_teacher_best"
 """The first measure as a ratio to that of the teacher's own samples, which makes it comparable
 between teachers and image sizes."""
 
@@ -74,6 +81,7 @@ def to_frame(records: RecordSet | tuple[TrialRecord, ...] | list[TrialRecord]) -
     is NaN (text: empty). `rest` hashes all of the configuration but noise level, l1 weight,
     rescaling, seed and replicas: rows that share it differ in nothing else. `setting` leaves out
     all of objective and optimiser. Of an image record, `reference.GROUP.NAME` holds its floors;
+    of those that were measured on several sets `.error` is the standard error, `.sets` how many;
     those of a trial with replicas are medians, which are no seed's own, and stay out.
     """
     items = records.records if isinstance(records, RecordSet) else records
@@ -171,11 +179,20 @@ def _shared(item: TrialRecord) -> dict[str, Any]:
 def _floors(record: Record) -> dict[str, float]:
     if task_of(record) != IMAGE:
         return {}
-    return {
+    floors = {
         f"reference.{group}.{name}": value
         for group, values in record.reference.items()
         for name, value in values.items()
     }
+    for group, units in record.reference_units.items():
+        for name, values in units.get(SET, {}).items():
+            if len(values) > 1:
+                error = stdev(values) / math.sqrt(len(values))
+                floors |= {
+                    f"reference.{group}.{name}.error": error,
+                    f"reference.{group}.{name}.sets": float(len(values)),
+                }
+    return floors
 
 
 def _is_rescaled(config: dict[str, Any]) -> bool:

@@ -84,7 +84,9 @@ class Spent:
     Attributes:
         updates: optimiser steps.
         train_seconds: wall time in updates, over all attempts that count.
-        evaluate_seconds: wall time in evaluations.
+        evaluate_seconds: wall time in evaluations, that of the test split among them.
+        train_cpu_seconds, evaluate_cpu_seconds: the same as CPU time of all threads of the first
+            worker's process; 0 in records of earlier versions.
         device: kind of device, for example cpu or an accelerator's name.
         workers: processes that shared each update.
         process: of the first worker, on its machine.
@@ -104,6 +106,34 @@ class Spent:
     entered: Seconds = 0.0
     began: Seconds = 0.0
     ended: Seconds = 0.0
+    train_cpu_seconds: Seconds = 0.0
+    evaluate_cpu_seconds: Seconds = 0.0
+
+
+Purpose = Literal["teacher", "pairs", "decoding", "judging"]
+
+
+@dataclass(frozen=True)
+class SharedCost:
+    """What something has cost that a trial uses and others do too; no trial's own time holds it.
+
+    Attributes:
+        asset: what it is, the same words in all records of trials that share it.
+        purpose: training a teacher; codes of data; draws of the teacher to train on; or what
+            students are judged by.
+        wall_seconds, cpu_seconds: of building all of it, whoever did: wall time is the sum over the
+            processes that shared the work, but of a teacher that several trained it is the
+            first one's, as is CPU time. NaN if a part is of a version that did not measure it.
+        device: on which it was built.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    asset: Text
+    purpose: Purpose
+    wall_seconds: Metric
+    cpu_seconds: Metric
+    device: Text
 
 
 Values = dict[Text, tuple[Metric, ...]]
@@ -164,7 +194,9 @@ class Record:
         cause: why it failed; empty otherwise.
         config: the resolved trial configuration; running from it gives the same metrics.
         teacher: the beginning of the hash of the teacher's weights.
-        spent: its cost.
+        spent: what it has cost itself.
+        shared: what others share with it, each with its whole cost; how many share it, only a
+            sweep's records together tell.
         history: evaluations in order; the last one of split `test` is the result.
         reference: the same metrics of the teacher's own samples and of real data (floors).
         reference_units: group of floors to what `Evaluation.units` is of a student.
@@ -186,6 +218,7 @@ class Record:
     config: dict[Text, Any]
     teacher: Text
     spent: Spent = field(default_factory=Spent)
+    shared: tuple[SharedCost, ...] = ()
     cause: Text = ""
     history: tuple[Evaluation, ...] = ()
     reference: dict[Text, dict[Text, Metric]] = field(default_factory=dict)

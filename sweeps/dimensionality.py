@@ -155,7 +155,7 @@ def image_question(settings: DimensionalitySettings) -> Question:
         search_trials={"smoke": 6, "small": 24, "paper": 40},
         base=image_preset,
         columns=OBJECTIVE_COLUMNS,
-        metric="classifier_fd_over_teacher",
+        metric="classifier_fd_over_teacher_best",
         ranked=False,
         defaults={"search": "grid", "seeds": 1 if settings.preset == "smoke" else 3},
     )

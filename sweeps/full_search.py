@@ -160,8 +160,8 @@ def question(settings: FullSearchSettings) -> Question:
         search_trials={"smoke": 8, "small": len(points), "paper": 2 * len(points)},
         base=image_preset,
         columns=PARETO_COLUMNS,
-        metric="classifier_fd_over_teacher",
-        further_metrics=("wasserstein_log_prob",),
+        metric="classifier_fd_over_teacher_best",
+        further_metrics=("wasserstein_log_prob_best",),
     )
 
 

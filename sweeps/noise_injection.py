@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from raydistill.cluster.design.field_paths import L1_WEIGHT, NOISE_LEVEL, PRIOR_SCALES
+from raydistill.cluster.design.field_paths import L1_WEIGHT, NOISE_LEVEL
 from raydistill.cluster.design.question import Question
 from raydistill.cluster.design.settings import SweepSettings
 from raydistill.cluster.design.table_columns import IMAGE_COLUMNS
@@ -52,23 +52,6 @@ def noise_levels_of(settings: NoiseInjectionSettings) -> tuple[float, ...]:
     return tuple(round(variance**0.5, 6) for variance in settings.noise_variances)
 
 
-def contracted_prior_scales(levels: tuple[float, ...]) -> tuple[float, ...]:
-    """Prior scales below 1 at which every student is evaluated as well: 1 / sqrt(1 + noise^2).
-
-    A student trained with noise maps codes of standard deviation sqrt(1 + noise^2), so that z from
-    the standard prior is for it what a contracted z is for a student trained without. Evaluating
-    the latter at these scales shows how much of the gain is the contraction's alone.
-
-    Args:
-        levels: noise levels; those above 3 would leave hardly any of z and are passed over.
-
-    Returns:
-        The scales from large to small, to four digits.
-    """
-    scales = {round(1.0 / (1.0 + level**2) ** 0.5, 4) for level in levels if 0.0 < level <= 3.0}
-    return tuple(sorted(scales, reverse=True))
-
-
 def question(settings: NoiseInjectionSettings) -> Question:
     """The sweep's question with the ranges of its settings."""
     noise = noise_levels_of(settings)
@@ -90,7 +73,7 @@ def question(settings: NoiseInjectionSettings) -> Question:
     )
     return Question(
         name="noise_injection",
-        fixed={"objective.kind": "x_reconstruction", PRIOR_SCALES: contracted_prior_scales(noise)},
+        fixed={"objective.kind": "x_reconstruction"},
         axes={NOISE_LEVEL: noise, L1_WEIGHT: l1},
         suggest=suggest,
         first_points=first,

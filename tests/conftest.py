@@ -97,7 +97,7 @@ def smoke_values() -> dict[str, Any]:
         {
             "teacher": {"threads": 1},
             "pairs": {"data_copies": 1, "oracle_count": 100},
-            "evaluation": {"samples": 50},
+            "evaluation": {"samples": 50, "teacher_draws": 100},
             "budget": {
                 "updates": 12,
                 "batch_size": 16,

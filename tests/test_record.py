@@ -17,6 +17,7 @@ from raydistill.record import (
     PerUnit,
     Record,
     RecordError,
+    SharedCost,
     Spent,
     environment,
     mean_over,
@@ -32,7 +33,11 @@ RECORD = Record(
     status="finished",
     config={"task": "image", "optimiser": {"learning_rate": 0.002}, "data": {"root": None}},
     teacher="0123456789abcdef",
-    spent=Spent(1600, 12.5, 3.25, "cpu", 2),
+    spent=Spent(1600, 12.5, 3.25, "cpu", 2, train_cpu_seconds=11.0, evaluate_cpu_seconds=3.0),
+    shared=(
+        SharedCost("teacher 0123456789abcdef", "teacher", 60.0, 55.0, "cpu"),
+        SharedCost("floors", "judging", math.inf, 1.0, "cpu"),
+    ),
     cause="",
     history=(
         Evaluation(800, "validation", {"classifier_fd": 12.5, "sharpness_ratio": 0.9}),
@@ -79,10 +84,12 @@ def test_records_of_earlier_versions_are_read() -> None:
         (2, {"replicas": {"kl": [1.0, 3.0]}}, {"replica": {"kl": (1.0, 3.0)}}),
     ):
         values = json.loads(changed(schema_version=version, history=[old | more]))
-        del values["reference_units"]
+        del values["reference_units"], values["shared"]
+        del values["spent"]["train_cpu_seconds"], values["spent"]["evaluate_cpu_seconds"]
         read = parse_record(json.dumps(values))
         assert read.history == (Evaluation(1600, "test", {"kl": 2.0}, units),)
         assert read.schema_version == SCHEMA_VERSION
+        assert (read.shared, read.spent.train_cpu_seconds) == ((), 0.0)
         assert parse_evaluation(old | more) == read.history[0]
         assert parse_record(read.to_json()) == read
 
@@ -156,6 +163,7 @@ def test_foreign_schema_is_refused(version: Any) -> None:
         changed(reference={"teacher_test": 3}),
         changed(history=[{"updates": 1, "split": "test", "metrics": {}, "replicas": {}}]),
         changed(history=[{"updates": 1, "split": "test", "metrics": {}, "units": {"set": 3}}]),
+        changed(shared=[{"asset": "x", "purpose": "joy"}]),
         changed(schema_version=2, history=[3]),
         changed(schema_version=2, history={}),
     ],

@@ -8,12 +8,13 @@ import pandas as pd
 
 from analysis.effects import Effect, Verdict
 from analysis.image.contrasts import FD, L1, NOISE, SHARPNESS
-from analysis.table import RANKED_BY
+from analysis.table import measure_of
 
 
 def describe_adaptive_search(group: pd.DataFrame, regime: str) -> Iterator[Verdict]:
     """Compare the best of equally many trials of each arm; every verdict is undecided."""
     noisy, l1 = group[NOISE] > 0.0, group[L1]
+    measure = measure_of(group)
     middle = (l1 > 0.25) & (l1 < 0.75)
     questions = (
         (10, "Noise on the encodings improves samples", "with noise", noisy, "without", ~noisy, FD),
@@ -25,11 +26,11 @@ def describe_adaptive_search(group: pd.DataFrame, regime: str) -> Iterator[Verdi
         count = min(len(arm) for arm in arms)
         text = f"Exploratory, from an adaptive search, which is no balanced design: {claim}?"
         effect = Effect(metric)
-        if count == 0 or RANKED_BY not in group:
+        if count == 0 or measure not in group:
             reason = f"the search has no trial {name_a if arms[0].empty else name_b} to compare"
         else:
             # More trials find a better best: the longer arm is cut to the shorter one's length.
-            best = [arm.head(count).sort_values(RANKED_BY).iloc[0] for arm in arms]
+            best = [arm.head(count).sort_values(measure).iloc[0] for arm in arms]
             title = f"{metric.removeprefix('test.')}, best {name_a} minus best {name_b}"
             gap = float(best[0][metric] - best[1][metric])
             effect = Effect(title, gap, reference=float(best[1][metric]), cells=2, seeds=1)

@@ -13,13 +13,12 @@ import pandas as pd
 
 from analysis.effects import Verdict, decide_beyond
 from analysis.image.contrasts import (
+    BEST,
     L1,
     NOISE,
     TEACHER,
     directional_verdict,
-    excess_over_floor,
     finished_trials,
-    floor_effects,
     margin_reason,
     missing_columns,
     paired_effect,
@@ -27,8 +26,9 @@ from analysis.image.contrasts import (
     regime_of,
     undecided_verdict,
 )
+from analysis.image.floors import excess_over_floor, floor_effects
 from analysis.image.student_vs_teacher import ChosenCell, best_noisy_cell
-from analysis.table import COLOUR, is_adaptive
+from analysis.table import COLOUR, is_adaptive, plural
 
 NEAR = 0.5
 """A student is near its teacher while its distance is no more than half again the teacher's."""
@@ -51,43 +51,45 @@ def _colour(rows: pd.DataFrame, asked: pd.DataFrame, metric: str, label: str) ->
     near = (
         "On colour images x-reconstruction with noise samples near its teacher: the cell chosen "
         f"on the validation split has a {label} to the test split of no more than {1.0 + NEAR:g} "
-        "times that of the teacher's own samples."
+        "times that of the teacher's own samples, each at its best prior scale."
     )
     helps = (
         "On colour images the noise is to thank: the same cell without noise has a higher "
-        f"{label} at the same prior scale."
+        f"{label}, each at its best prior scale."
     )
     chosen = best_noisy_cell(rows, metric)
-    floor = f"{TEACHER}{metric}"
+    floor = f"{TEACHER}{metric}{BEST}"
     if chosen is None:
         missing = (
-            missing_columns(rows, f"validation.{metric}", f"test.{metric}")
+            missing_columns(rows, f"validation.{metric}{BEST}", f"test.{metric}{BEST}")
             or "no cell has both splits"
         )
         yield undecided_verdict(near, 14, regime_of(rows, asked), missing)
         return
     cell = chosen.rows
-    regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
+    regime = f"{regime_of(cell, asked)}; chosen of {plural(chosen.tried, 'cell')}"
     if missing_columns(rows, floor):
         yield undecided_verdict(near, 14, regime, missing_columns(rows, floor))
     else:
         yield _near(near, chosen, metric, label, regime)
     first = cell.iloc[0]
     control = rows[(rows["rest"] == first["rest"]) & (rows[L1] == first[L1]) & (rows[NOISE] == 0.0)]
-    words, suffix = "noise minus no noise", chosen.suffix
+    words = "noise minus no noise"
     effects = (
-        paired_effect(cell, control, f"test.{metric}{suffix}", f"{label}, {words}"),
-        *quality_beside(cell, control, words, suffix=suffix),
+        paired_effect(cell, control, f"test.{metric}{BEST}", f"{label}, {words}"),
+        paired_effect(cell, control, f"test.{metric}", f"{label} at scale 1, {words}"),
+        paired_effect(
+            cell, control, f"test.{metric}_to_teacher", f"{label} to the teacher, {words}"
+        ),
+        *quality_beside(cell, control, words),
     )
     yield directional_verdict(helps, 14, effects, -1, regime)
 
 
 def _near(claim: str, chosen: ChosenCell, metric: str, label: str, regime: str) -> Verdict:
-    cell, suffix = chosen.rows, chosen.suffix
-    margin = NEAR * float(cell[f"{TEACHER}{metric}"].mean())
-    main = excess_over_floor(
-        cell, metric, f"{label}, student minus teacher", margin=margin, suffix=suffix
-    )
+    cell = chosen.rows
+    margin = NEAR * float(cell[f"{TEACHER}{metric}{BEST}"].mean())
+    main = excess_over_floor(cell, metric, f"{label}, student minus teacher", margin=margin)
     # Being near is an upper bound, so that all of the interval has to be below the margin.
     decision = decide_beyond(replace(main, margin=-margin), -1)
     reason = margin_reason(decision, main)
@@ -98,9 +100,7 @@ def _near(claim: str, chosen: ChosenCell, metric: str, label: str, regime: str) 
     further = ("recall", "coverage", "sharpness_ratio", "copied_share")
     beside = (
         *(
-            excess_over_floor(
-                cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix
-            )
+            excess_over_floor(cell, m, f"{m.replace('_', ' ')}, student minus teacher")
             for m in further
         ),
         *floor_effects(cell, {metric: label}),

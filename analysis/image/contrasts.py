@@ -3,14 +3,16 @@
 A verdict rests on a balanced design: trials that differ in the one factor that a claim is about
 and agree in everything else, budget included, in at least three training seeds a cell. The unit is
 the training seed: pairs that share seed and other factor are subtracted, the differences are
-averaged over the other factor within a seed, and a t-interval is taken over seeds. A floor is one
-number of a teacher, so that an interval of an excess over it is of students of that teacher.
+averaged over the other factor within a seed, and a t-interval is taken over seeds. Seeds have
+draws of z of their own, so that their spread holds that of draws too; so does an interval of an
+excess over a floor, which is a mean over sets of draws of one teacher. Trials are compared at their
+own best prior scales, which the validation split has chosen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -23,17 +25,22 @@ from analysis.effects import (
     Verdict,
     decide,
     half_width,
-    mean_effect,
 )
-from analysis.table import RANKED_BY, REGIME, data_of, describe, listed
+from analysis.table import REGIME, data_of, describe, listed, measure_of
 
 SMALLEST_SHARE = 0.05
 """A change below this share of the level it is compared with counts as none."""
 
 NOISE, L1, SEED, RESCALE = "noise_level", "l1_weight", "seed", "rescale"
-FD, SHARPNESS = "test.classifier_fd", "test.sharpness_ratio"
-HIGH_FREQUENCY = "test.high_frequency_ratio"
-MATCHED = "_matched"
+BEST, AT_1 = "_best", ""
+"""Suffixes of metrics: at the prior scale that the validation split chose for a trial, and at 1."""
+
+FD, FD_AT_1 = f"test.classifier_fd{BEST}", "test.classifier_fd"
+SHARPNESS, SHARPNESS_AT_1 = f"test.sharpness_ratio{BEST}", "test.sharpness_ratio"
+HIGH_FREQUENCY = f"test.high_frequency_ratio{BEST}"
+FIDELITY = "test.classifier_fd_to_teacher"
+"""Distance to the teacher's own draws at prior scale 1, where a student should have its law."""
+
 TEACHER, TRAIN = "reference.teacher_test.", "reference.train_test."
 
 QUALITY = {
@@ -189,9 +196,14 @@ def paired_effect(
 
 
 def quality_beside(
-    treated: pd.DataFrame, control: pd.DataFrame, words: str, *, suffix: str = "", shared: str = L1
+    treated: pd.DataFrame,
+    control: pd.DataFrame,
+    words: str,
+    *,
+    suffix: str = BEST,
+    shared: str = L1,
 ) -> tuple[Effect, ...]:
-    """Differences in the further measures of quality that the records hold."""
+    """Differences in the further measures of quality that the records hold, at a prior scale."""
     return tuple(
         paired_effect(
             treated, control, f"test.{metric}{suffix}", f"{label}, {words}", shared=shared
@@ -200,68 +212,19 @@ def quality_beside(
     )
 
 
-def excess_over_floor(
-    rows: pd.DataFrame,
-    metric: str,
-    name: str,
-    *,
-    margin: float = 0.0,
-    suffix: str = "",
-    floor: str = TEACHER,
-) -> Effect:
-    """A metric of samples less its floor, mean over seeds; without cells if either is absent.
-
-    Args:
-        rows: trials of one cell, or of cells that are averaged within a seed.
-        metric: without the split.
-        name: what to call the effect.
-        margin: the smallest excess that counts.
-        suffix: of the prior scale at which the student is sampled.
-        floor: whose floor: `TEACHER` or `TRAIN`.
-    """
-    own, other = f"test.{metric}{suffix}", f"{floor}{metric}"
-    if missing_columns(rows, own, other):
-        return Effect(name, margin=margin)
-    values = (rows[own] - rows[other]).groupby(rows[SEED]).mean()
-    return mean_effect(
-        name, values.to_numpy(), reference=float(rows[other].mean()), margin=margin, cells=1
-    )
-
-
-def mean_level(
-    rows: pd.DataFrame, column: str, name: str, *, margin: float = 0.0, together: int = 1
-) -> Effect:
-    """A column's mean over seeds; an effect without cells if it is absent."""
-    if missing_columns(rows, column):
-        return Effect(name, margin=margin, signed=False)
-    values = rows.groupby(SEED)[column].mean().to_numpy()
-    coverage = 1.0 - (1.0 - COVERAGE) / together
-    return mean_effect(name, values, coverage=coverage, margin=margin, signed=False)
-
-
-def floor_effects(rows: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[Effect, ...]:
-    """The teacher's own figures and those of training images, as they stand in the records."""
-    found = []
-    for metric, label in metrics.items():
-        for column, whose in ((TEACHER, "teacher's own samples"), (TRAIN, "training images")):
-            if not missing_columns(rows, f"{column}{metric}"):
-                value = float(rows[f"{column}{metric}"].mean())
-                found.append(Effect(f"floor: {label} of {whose}", value, cells=1, signed=False))
-    return tuple(found)
-
-
 def best_optimiser_trials(rows: pd.DataFrame) -> pd.DataFrame:
     """The trials of one arm with its best optimiser settings, by mean validation FD over seeds.
 
     What the test split says of them is then untouched by the choice.
     """
     rates = rows["rest"].unique()
-    if len(rates) == 1 or missing_columns(rows, RANKED_BY):
+    measure = measure_of(rows)
+    if len(rates) == 1 or missing_columns(rows, measure):
         most: pd.DataFrame = rows[rows["rest"] == rows["rest"].value_counts().index[0]]
         return most
     seeds = rows.groupby("rest")[SEED].nunique()
     candidates = seeds[seeds >= min(FEWEST_SEEDS, int(seeds.max()))].index
-    quality = rows[rows["rest"].isin(candidates)].groupby("rest")[RANKED_BY].mean()
+    quality = rows[rows["rest"].isin(candidates)].groupby("rest")[measure].mean()
     best: pd.DataFrame = rows[rows["rest"] == quality.idxmin()]
     return best
 

@@ -13,12 +13,14 @@ from analysis.image.noise_curves import noise_curves
 from analysis.image.norm_perturbation_sheets import norm_perturbation_sheets
 from analysis.image.quality_charts import collapse_charts, pareto_charts
 from analysis.image.sample_sheets import Sheet, colour_sheets, losses_sheets, objectives_sheet
+from analysis.image.scale_curves import scale_curves
 from analysis.parts import FailedPart, PartMaker
 from analysis.records import Skipped, TrialRecord
 
 TITLES = {
     "noise_injection": "Quality, sharpness and reconstruction against noise",
     "noise_effect": "Effect of noise",
+    "prior_scale": "Prior scale",
     "learning_curves": "Learning curves",
     "collapse": "Collapse by objective",
     "pareto": "Quality and likelihood match",
@@ -74,6 +76,7 @@ def draw_figure_set(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> Figu
             "comparable finished trials with a classifier FD that differ in noise level",
         ),
         "noise_effect": lambda: noise_curves(frame),
+        "prior_scale": lambda: scale_curves(frame),
         "learning_curves": lambda: _sheet(
             learning_charts(frame, records), "trials that have been evaluated"
         ),

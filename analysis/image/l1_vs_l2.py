@@ -9,10 +9,12 @@ import pandas as pd
 from analysis.effects import Decision, Effect, Verdict
 from analysis.image.contrasts import (
     FD,
+    FD_AT_1,
+    FIDELITY,
     L1,
-    MATCHED,
     NOISE,
     SHARPNESS,
+    SHARPNESS_AT_1,
     SMALLEST_SHARE,
     Contrast,
     directional_verdict,
@@ -28,8 +30,8 @@ from analysis.image.contrasts import (
 def l1_claim(group: pd.DataFrame, regime: str) -> Verdict:
     """Claim 11, with the cost in quality and the distance from the data's sharpness beside it."""
     claim = (
-        "l1 is sharper than l2: at prior scale 1 the ratio of the Laplacian energy of samples to "
-        "that of the data is higher with l1 than with l2, at equal noise."
+        "l1 is sharper than l2: the ratio of the Laplacian energy of samples to that of the data "
+        "is higher with l1 than with l2, at equal noise, each at its best prior scale."
     )
     missing = missing_columns(group, SHARPNESS)
     if missing:
@@ -40,8 +42,9 @@ def l1_claim(group: pd.DataFrame, regime: str) -> Verdict:
         (SHARPNESS, "sharpness ratio, l1 minus l2"),
         ("off_data", "|sharpness ratio - 1|, l1 minus l2 (below 0: l1 is nearer the data)"),
         (FD, "classifier FD, l1 minus l2 (above 0: l1 is worse)"),
-        (f"{SHARPNESS}{MATCHED}", "sharpness ratio at matched prior scale, l1 minus l2"),
-        (f"{FD}{MATCHED}", "classifier FD at matched prior scale, l1 minus l2"),
+        (SHARPNESS_AT_1, "sharpness ratio at scale 1, l1 minus l2"),
+        (FD_AT_1, "classifier FD at scale 1, l1 minus l2"),
+        (FIDELITY, "classifier FD to the teacher, l1 minus l2"),
     )
     effects = (
         *(factor_effect(group, arms, metric, name) for metric, name in named),
@@ -53,9 +56,9 @@ def l1_claim(group: pd.DataFrame, regime: str) -> Verdict:
 def mix_claim(group: pd.DataFrame, regime: str) -> Verdict:
     """Claim 12: non-inferiority to the better parent in both respects."""
     claim = (
-        "The mix (l1 + l2) / 2 keeps both: at equal noise and prior scale 1 its samples are not "
-        f"less sharp than with l1, nor is their classifier FD higher than with l2, by more than "
-        f"{SMALLEST_SHARE:.0%}."
+        "The mix (l1 + l2) / 2 keeps both: at equal noise and best prior scales its samples "
+        "are not less sharp than with l1, nor is their classifier FD higher than with l2, by more "
+        f"than {SMALLEST_SHARE:.0%}."
     )
     missing = missing_columns(group, SHARPNESS, FD)
     if missing:

@@ -8,18 +8,18 @@ import pandas as pd
 
 from analysis.effects import Effect, Verdict, decide_beyond
 from analysis.image.contrasts import (
+    AT_1,
+    BEST,
     L1,
     TEACHER,
     best_optimiser_trials,
-    excess_over_floor,
     finished_trials,
-    floor_effects,
     margin_reason,
-    mean_level,
     missing_columns,
     regime_of,
     undecided_verdict,
 )
+from analysis.image.floors import excess_over_floor, floor_effects, mean_level
 from analysis.table import is_adaptive, plural
 
 SMALLEST_COLLAPSE = 0.1
@@ -68,16 +68,20 @@ def _collapses(rows: pd.DataFrame, kind: str, number: int, regime: str) -> Verdi
     words = f" ({estimator} estimator)" if estimator else ""
     claim = (
         f"Image students collapse under {name}{words}: the share of the most frequent class among "
-        f"their samples exceeds the teacher's own by more than {SMALLEST_COLLAPSE:g}."
+        f"their samples exceeds the teacher's own by more than {SMALLEST_COLLAPSE:g}, each at its "
+        "best prior scale."
     )
-    missing = missing_columns(rows, f"test.{SHARE}", f"{TEACHER}{SHARE}")
+    missing = missing_columns(rows, f"test.{SHARE}{BEST}", f"{TEACHER}{SHARE}{BEST}")
     if missing:
         return undecided_verdict(claim, number, regime, missing)
     main = excess_over_floor(
         rows, SHARE, "share of the most frequent class, less its floor", margin=SMALLEST_COLLAPSE
     )
     beside = (
-        mean_level(rows, f"test.{SHARE}", "share of the most frequent class"),
+        excess_over_floor(
+            rows, SHARE, "share of the most frequent class, less its floor, at scale 1", suffix=AT_1
+        ),
+        mean_level(rows, f"test.{SHARE}{BEST}", "share of the most frequent class"),
         *(
             excess_over_floor(rows, metric, f"{text}, less its floor")
             for metric, text in SPREAD.items()
@@ -90,13 +94,15 @@ def _collapses(rows: pd.DataFrame, kind: str, number: int, regime: str) -> Verdi
 def _one_digit(rows: pd.DataFrame, regime: str) -> Verdict:
     claim = (
         "With z-reconstruction the samples of an MNIST student all collapse to the same digit: "
-        f"more than {ONE_CLASS:.0%} of them are of one class."
+        f"more than {ONE_CLASS:.0%} of them are of one class, at the best prior scale."
     )
-    missing = missing_columns(rows, f"test.{SHARE}")
+    missing = missing_columns(rows, f"test.{SHARE}{BEST}")
     if missing:
         return undecided_verdict(claim, 7, regime, missing)
-    main = mean_level(rows, f"test.{SHARE}", "share of the most frequent class", margin=ONE_CLASS)
-    return _judged(claim, 7, main, (), regime)
+    name = "share of the most frequent class"
+    main = mean_level(rows, f"test.{SHARE}{BEST}", name, margin=ONE_CLASS)
+    beside = (mean_level(rows, f"test.{SHARE}", f"{name}, at scale 1"),)
+    return _judged(claim, 7, main, beside, regime)
 
 
 def _judged(

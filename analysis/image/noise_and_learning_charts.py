@@ -26,6 +26,7 @@ from analysis.charts import (
     palette,
 )
 from analysis.effects import half_width
+from analysis.image.contrasts import AT_1, BEST
 from analysis.records import TrialRecord
 from analysis.table import (
     comparable_groups,
@@ -47,7 +48,7 @@ VALIDATION_LABEL = "{} FD, validation split (lower is better)"
 NOISE_LABEL = "noise level (standard deviation of the noise on z)"
 FLOORS = {"teacher": "teacher's own samples", "train": "training images"}
 FLOOR_DASHES = {"teacher": (0, (6, 2)), "train": (0, (1, 1.5))}
-SCALES = {"": "prior scale 1", "_matched": "prior scale sqrt(1 + noise²), as in training"}
+SCALES = {BEST: "best prior scale, by validation", AT_1: "prior scale 1"}
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,18 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Panel:
-    """What a panel shows: a test metric, whether at two prior scales, and which floor metric."""
+    """What a panel shows: a test metric, at which prior scales, and which floor metric."""
 
     metric: str
     label: str
-    scales: tuple[str, ...] = ("", "_matched")
+    scales: tuple[str, ...] = (BEST, AT_1)
     floor: str = ""
 
 
 NOISE_PANELS = (
     _Panel("classifier_fd", "classifier FD, test split (lower is better)", floor="classifier_fd"),
     _Panel("sharpness_ratio", "sharpness of samples (data = 1)", floor="sharpness_ratio"),
-    _Panel("reconstruction_l1", "reconstruction error, mean |x - S(T(x))| (logits)", ("",)),
+    _Panel("reconstruction_l1", "reconstruction error, mean |x - S(T(x))| (logits)", (AT_1,)),
 )
 
 
@@ -102,11 +103,11 @@ def _noise_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Chart:
         heights = _draw_panel(axis, group, panel, colours)
         if panel.floor:
             chosen = [records[i] for i in group["record"]]
-            heights += _draw_floors(axis, chosen, panel.floor, "test", heights)
+            heights += _draw_floors(axis, chosen, f"{panel.floor}{BEST}", "test", heights)
         finish_axis(axis, NOISE_LABEL, panel.label, heights)
     _colourbar(figure, axes[-1], Normalize(0.0, 1.0), colours, L1_LABEL, group["l1_weight"])
     lines = not is_adaptive(group)
-    legend(figure, [_marker("", lines), _marker("_matched", lines), *_floor_handles(axes)])
+    legend(figure, [*(_marker(suffix, lines) for suffix in SCALES), *_floor_handles(axes)])
     seeds = group.groupby(["noise_level", "l1_weight"])["seed"].nunique()
     title = "Sample quality, sharpness and reconstruction against noise"
     return Chart(title, figure_png(figure), _noise_caption(group, seeds))
@@ -124,8 +125,8 @@ def _noise_caption(group: pd.DataFrame, seeds: pd.Series) -> str:
     text = (
         f"{describe(group)}: {plural(len(group), 'finished trial')} in "
         f"{plural(len(seeds), 'cell')}, {count} a cell. {bars}. "
-        "At noise level 0 both prior scales are the same, and one marker stands for both. "
-        "Reconstructions are of test images, without noise."
+        "Floors are at their best prior scale too. Reconstructions are of test images, without "
+        "noise."
     )
     if is_adaptive(group):
         return text + " Cells were chosen by an adaptive search: a description, not a comparison."
@@ -144,14 +145,14 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colorma
     for i, weight in enumerate(weights):
         rows = group[group["l1_weight"] == weight]
         for suffix in panel.scales:
-            shift = (i - (len(weights) - 1) / 2.0) * step + (0.4 * step if suffix else 0.0)
+            shift = (i - (len(weights) - 1) / 2.0) * step + (0.4 * step if suffix == AT_1 else 0.0)
             points = _points(rows, f"test.{panel.metric}", suffix, shift)
             if not points:
                 continue
             colour = colours(weight)
             x, y = [p.x for p in points], [p.y for p in points]
             if regular and len(points) > 1:
-                dashes = (0, (3, 2)) if suffix else "-"
+                dashes = (0, (3, 2)) if suffix == AT_1 else "-"
                 axis.plot(x, y, color=colour, linewidth=1.0, linestyle=dashes, alpha=0.7)
             axis.errorbar(
                 x,
@@ -159,7 +160,7 @@ def _draw_panel(axis: Axes, group: pd.DataFrame, panel: _Panel, colours: Colorma
                 yerr=[[p.y - p.low for p in points], [p.high - p.y for p in points]],
                 fmt="o",
                 color=colour,
-                markerfacecolor="white" if suffix else colour,
+                markerfacecolor="white" if suffix == AT_1 else colour,
                 markersize=5.5,
                 elinewidth=1.0,
                 capsize=2.0,
@@ -174,7 +175,7 @@ def _points(rows: pd.DataFrame, column: str, suffix: str, shift: float) -> list[
     points = []
     for level in sorted(set(rows["noise_level"])):
         cell = rows[rows["noise_level"] == level]
-        if f"{column}{suffix}" not in cell or (suffix and level == 0.0):
+        if f"{column}{suffix}" not in cell:
             continue
         per_seed = cell.groupby("seed", dropna=False)[f"{column}{suffix}"].mean()
         values = per_seed.dropna().to_numpy()
@@ -213,12 +214,13 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
     top = float(np.nan_to_num(group["noise_level"].max()))
     norm, colours = Normalize(0.0, top or 1.0), palette("plasma")
     names = dict(zip(sorted(set(group["objective"])), OBJECTIVE_COLOURS, strict=False))
-    metric = measure_of(group).removeprefix("validation.")
-    figure = blank_figure(11.0 if top else 7.5, 4.6)
-    # With no noise anywhere both prior scales are the same.
-    axes = figure.subplots(1, 2 if top else 1, sharey=True, squeeze=False)[0]
+    measure = measure_of(group).removeprefix("validation.")
+    metric = measure.removesuffix(BEST)
+    shown = list(SCALES) if measure.endswith(BEST) else [AT_1]
+    figure = blank_figure(11.0 if len(shown) > 1 else 7.5, 4.6)
+    axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     drawn: set[int] = set()
-    for axis, suffix in zip(axes, SCALES, strict=False):
+    for axis, suffix in zip(axes, shown, strict=True):
         heights: list[float] = []
         for i, item in enumerate(records):
             seen = curve(item.record, group["replica"].iloc[i], f"{metric}{suffix}")
@@ -232,10 +234,10 @@ def _learning_chart(group: pd.DataFrame, records: Sequence[TrialRecord]) -> Char
                 colour = FLOOR if pd.isna(level) else colours(norm(level))
             axis.plot(*zip(*points, strict=True), ".-", color=colour, lw=1.1, ms=4, alpha=0.85)
             heights += [y for _, y in points]
-        heights += _draw_floors(axis, records, metric, "validation", heights)
-        axis.set_title(SCALES[suffix] if top else "", fontsize=9, color=INK)
+        heights += _draw_floors(axis, records, f"{metric}{suffix}", "validation", heights)
+        axis.set_title(SCALES[suffix], fontsize=9, color=INK)
         label = VALIDATION_LABEL.format(metric.removesuffix("_fd"))
-        finish_axis(axis, "updates", "" if suffix else label, heights)
+        finish_axis(axis, "updates", label if suffix == shown[0] else "", heights)
     if not drawn:
         return None
     handles = [Line2D([], [], color=c, lw=1.1, label=name) for name, c in names.items()]
@@ -268,7 +270,9 @@ def _draw_floors(
     heights: list[float] = []
     edge: list[str] = []
     for name, label in FLOORS.items():
-        values = {r.record.reference.get(f"{name}_{split}", {}).get(metric) for r in records}
+        # Training images have no prior scale.
+        own = metric.removesuffix(BEST) if name == "train" else metric
+        values = {r.record.reference.get(f"{name}_{split}", {}).get(own) for r in records}
         # Floors of one teacher differ between kinds of device in the last digits only.
         distinct = {f"{v:.3g}": v for v in values if v is not None and math.isfinite(v)}
         for text, value in distinct.items():
@@ -293,8 +297,8 @@ def _floor_handles(axes: Iterable[Axes]) -> list[Line2D]:
 
 
 def _marker(suffix: str, lines: bool) -> Line2D:
-    face = "white" if suffix else INK
-    style = ((0, (3, 2)) if suffix else "-") if lines else "none"
+    face = "white" if suffix == AT_1 else INK
+    style = ((0, (3, 2)) if suffix == AT_1 else "-") if lines else "none"
     label = SCALES[suffix]
     return Line2D([], [], color=INK, lw=1.0, marker="o", ms=5.5, mfc=face, ls=style, label=label)
 

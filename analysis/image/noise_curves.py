@@ -20,9 +20,10 @@ from analysis.charts import (
 )
 from analysis.effects import Effect
 from analysis.image.contrasts import (
-    FD,
+    AT_1,
+    BEST,
+    FD_AT_1,
     L1,
-    MATCHED,
     NOISE,
     RESCALE,
     Contrast,
@@ -33,7 +34,7 @@ from analysis.image.noise_on_encodings import arms_of_noise
 from analysis.image.sample_sheets import Sheet
 from analysis.table import comparable_groups, data_of, is_adaptive, plural
 
-PANELS = {"": "prior scale 1", MATCHED: "prior scale sqrt(1 + noise²), as in training"}
+PANELS = {BEST: "each at its best prior scale, by validation", AT_1: "prior scale 1"}
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 NEEDED = "a design with x-reconstruction without noise and with it, at one rate and budget"
 
@@ -53,7 +54,7 @@ def noise_curves(frame: pd.DataFrame) -> Sheet:
 
     In per cent, since regimes differ in level: an FD of another data set or size has another unit.
     """
-    lines = list(_lines(frame)) if FD in frame else []
+    lines = list(_lines(frame)) if FD_AT_1 in frame else []
     if not lines:
         return Sheet((), (NEEDED,))
     figure = blank_figure(11.5, 4.8)
@@ -86,7 +87,7 @@ def noise_curves(frame: pd.DataFrame) -> Sheet:
     for axis, (suffix, title) in zip(axes, PANELS.items(), strict=True):
         axis.axhline(0.0, color=INK, linewidth=0.8)
         axis.set_title(title, fontsize=9, color=INK)
-        label = "" if suffix else "change of classifier FD against no noise, %"
+        label = "" if suffix == AT_1 else "change of classifier FD against no noise, %"
         finish_axis(axis, "noise level (standard deviation of the noise on z)", label, [])
     legend(figure, handles, columns=1)
     seeds = sorted({line.seeds for line in lines})
@@ -108,7 +109,7 @@ def _bar(effect: Effect) -> float:
 
 def _lines(frame: pd.DataFrame) -> Sequence[_Line]:
     rows = finished_trials(frame[frame["objective"] == "x_reconstruction"]).dropna(
-        subset=[FD, NOISE, L1]
+        subset=[FD_AT_1, NOISE, L1]
     )
     lines = []
     for group in comparable_groups(rows):
@@ -119,13 +120,13 @@ def _lines(frame: pd.DataFrame) -> Sequence[_Line]:
                 levels = tuple(sorted(v for v in set(part[NOISE]) if v > 0.0))
                 effects = {
                     suffix: tuple(
-                        factor_effect(part, Contrast(NOISE, v, 0.0), f"{FD}{suffix}", "")
+                        factor_effect(part, Contrast(NOISE, v, 0.0), f"{FD_AT_1}{suffix}", "")
                         for v in levels
                     )
                     for suffix in PANELS
                 }
-                if any(effect.cells for effect in effects[""]):
-                    lines.append(_Line(_label(part), levels, effects, effects[""][0].seeds))
+                if any(effect.cells for effect in effects[AT_1]):
+                    lines.append(_Line(_label(part), levels, effects, effects[AT_1][0].seeds))
     return lines
 
 
@@ -137,4 +138,4 @@ def _label(part: pd.DataFrame) -> str:
         text += "" if pd.isna(row[name]) else f", {words} {row[name]:.4g}"
     text += ", rescaled codes" if part[RESCALE].any() else ""
     seeds = plural(quiet["seed"].nunique(), "seed")
-    return f"{text} (FD without noise {quiet[FD].mean():.3g}, {seeds})"
+    return f"{text} (FD without noise, at scale 1: {quiet[FD_AT_1].mean():.3g}, {seeds})"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.costs import PURPOSES, ArmCost, arm_costs
 from analysis.effects import Verdict
-from analysis.image.claims import CLAIMS, MATCHED, judge
+from analysis.image.claims import CLAIMS, judge
+from analysis.image.contrasts import BEST
 from analysis.image.figure_set import TITLES, draw_figure_set
 from analysis.image.pictures import CELL, NAMES, read_png
 from analysis.image.tables import TEXT, TeacherSummary, summaries
@@ -53,9 +55,8 @@ def values(found: RecordSet) -> dict[str, Any]:
     alike = {name for name in DESCRIBING if frame[name].nunique(dropna=False) == 1}
     if len(set(frame["estimator"]) - {""}) < 2:  # objectives without one are no second kind
         alike.add("estimator")
-    if not (frame["noise_level"] > 0.0).any():  # both prior scales are the same
-        alike |= {name for name in filled if name.endswith(MATCHED)}
     no_summaries: list[TeacherSummary] = []
+    no_costs: list[ArmCost] = []
     no_pictures: list[Embedded] = []
     return {
         "data": sorted({data_of(row) for _, row in frame.iterrows()}),
@@ -65,6 +66,8 @@ def values(found: RecordSet) -> dict[str, Any]:
         "ranking": ranking_of(frame),
         "summaries": parts.make("the metrics of cells", lambda: summaries(frame), no_summaries),
         "key_text": TEXT,
+        "costs": parts.make("what trials have cost", lambda: arm_costs(found), no_costs),
+        "purposes": PURPOSES,
         "charts": [embed(chart) for chart in figures.charts.values()],
         "not_drawn": {TITLES[name]: missing for name, missing in figures.missing.items()},
         "verdicts": verdicts,
@@ -136,9 +139,11 @@ def _pictures(
         row = order.loc[i]
         title, caption = f"{ranks.get(i, '')}{row['trial']}", _cell_caption(row, told)
         wanted.append((i, "samples", title, caption))
-        if i in best.index[noisy][:1]:
-            matched = f"{_cell_caption(row, told, MATCHED)}, at prior scale sqrt(1 + noise²)"
-            wanted.append((i, f"samples{MATCHED}", title, matched))
+        if f"samples{BEST}" in records[order["record"].loc[i]].record.artefacts:
+            scale = f"at its best prior scale {significant(row.get(f'test.prior_scale{BEST}'))}"
+            wanted.append(
+                (i, f"samples{BEST}", title, f"{_cell_caption(row, told, BEST)}, {scale}")
+            )
     words = _cell_caption(order.loc[first], told)
     rebuilt = f"test images, each followed by its reconstruction; {words}"
     wanted.append((first, "reconstructions", "Reconstructions of the best", rebuilt))

@@ -21,6 +21,7 @@ from analysis.charts import (
     log_ticks,
 )
 from analysis.image.contrasts import (
+    BEST,
     FD,
     L1,
     NOISE,
@@ -39,7 +40,7 @@ PANELS = {
     "top_class_share": "share of the most frequent class (1: collapse)",
     "coverage": "coverage (share of test images near a sample)",
 }
-MATCH = "test.wasserstein_log_prob"
+MATCH = f"test.wasserstein_log_prob{BEST}"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 COLOURS = dict(zip(NAMES, OBJECTIVE_COLOURS, strict=False))
 
@@ -47,22 +48,26 @@ COLOURS = dict(zip(NAMES, OBJECTIVE_COLOURS, strict=False))
 def collapse_charts(frame: pd.DataFrame) -> Sheet:
     """Share of the most frequent class, and coverage, by objective; one chart a regime."""
     rows, charts, missing = finished_trials(frame), [], []
-    if missing_columns(rows, "test.top_class_share"):
-        return Sheet((), ("test.top_class_share",))
+    if missing_columns(rows, f"test.top_class_share{BEST}"):
+        return Sheet((), (f"test.top_class_share{BEST}",))
     for _, group in rows.groupby([*REGIME, "teacher"], dropna=False):
         if group["objective"].nunique() < 2:
             missing.append(f"{data_of(group.iloc[0])}: students of at least two objectives")
             continue
         charts.append(_collapse_chart(group))
-        if missing_columns(group, "test.coverage"):
-            missing.append(f"{data_of(group.iloc[0])}: test.coverage")
+        if missing_columns(group, f"test.coverage{BEST}"):
+            missing.append(f"{data_of(group.iloc[0])}: test.coverage{BEST}")
     return Sheet(tuple(charts), tuple(missing))
 
 
 def _collapse_chart(group: pd.DataFrame) -> Chart:
     group = group.assign(arm=[_arm(row) for _, row in group.iterrows()])
     order = [name for name in _arms(group) if name in set(group["arm"])]
-    shown = {m: label for m, label in PANELS.items() if not missing_columns(group, f"test.{m}")}
+    shown = {
+        metric: label
+        for metric, label in PANELS.items()
+        if not missing_columns(group, f"test.{metric}{BEST}")
+    }
     students = sorted(set(group["student"]))
     figure = blank_figure(5.8 * len(shown), 4.6)
     for axis, (metric, label) in zip(
@@ -81,7 +86,8 @@ def _collapse_chart(group: pd.DataFrame) -> Chart:
     first = group.iloc[0]
     caption = (
         f"{data_of(first)}: a point a trial ({plural(group[SEED].nunique(), 'training seed')}, all "
-        "rates, l1 weights and noise levels of the arm), at prior scale 1, test split; budgets of "
+        "rates, l1 weights and noise levels of the arm), each at its best prior scale by "
+        "validation, test split; budgets of "
         f"{', '.join(f'{v:.0f}' for v in sorted(set(group['updates'])))} updates. Lines: the "
         "teacher's own samples and training images, judged in the same way."
     )
@@ -114,7 +120,7 @@ def _points(
         own = (ordered["student"] == student).to_numpy()
         axis.scatter(
             x[own],
-            ordered[f"test.{metric}"][own],
+            ordered[f"test.{metric}{BEST}"][own],
             s=26,
             marker=MARKERS[students.index(student) % len(MARKERS)],
             color=colour,
@@ -124,9 +130,10 @@ def _points(
 
 
 def _floors(axis: Axes, group: pd.DataFrame, metric: str) -> None:
-    for prefix, line in zip((TEACHER, TRAIN), _floor_lines(), strict=True):
-        if not missing_columns(group, f"{prefix}{metric}"):
-            value = float(group[f"{prefix}{metric}"].mean())
+    columns = (f"{TEACHER}{metric}{BEST}", f"{TRAIN}{metric}")
+    for column, line in zip(columns, _floor_lines(), strict=True):
+        if not missing_columns(group, column):
+            value = float(group[column].mean())
             axis.axhline(value, color=FLOOR, linestyle=line.get_linestyle(), linewidth=1.1)
 
 
@@ -181,8 +188,8 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
         drawstyle="steps-post",
         zorder=2,
     )
-    if not missing_columns(group, f"{TEACHER}classifier_fd"):
-        floor = float(group[f"{TEACHER}classifier_fd"].mean())
+    if not missing_columns(group, f"{TEACHER}classifier_fd{BEST}"):
+        floor = float(group[f"{TEACHER}classifier_fd{BEST}"].mean())
         axis.axvline(floor, color=FLOOR, linestyle="--", linewidth=1.1)
     finish_axis(
         axis,
@@ -204,9 +211,9 @@ def _pareto_chart(group: pd.DataFrame) -> Chart:
     seeds = plural(group[SEED].nunique(), "training seed")
     caption = (
         f"{data_of(group.iloc[0])}: a point a cell ({plural(len(cells), 'cell')}), mean over up "
-        f"to {seeds}, at prior scale 1; hollow: trained with noise. The line joins cells that no "
-        "other beats in both. A collapsed student can match log p_T well: low is good only with a "
-        "low FD."
+        f"to {seeds}, at best prior scales; hollow: trained with noise. The line joins cells "
+        "that no other beats in both. A collapsed student can match log p_T well: low is good only "
+        "with a low FD."
     )
     return Chart(
         f"Quality and likelihood match, {data_of(group.iloc[0])}", figure_png(figure), caption

@@ -238,6 +238,8 @@ def _trained(first: pd.Series, rows: pd.DataFrame) -> str:
     batch = "" if pd.isna(first["batch_size"]) else f" of {first['batch_size']:.0f}"
     sweeps = ", ".join(sorted(set(rows["sweep"])))
     judged = (
-        "" if missing_columns(rows, "test.classifier_fd") else " FD: classifier FD, test split."
+        ""
+        if missing_columns(rows, "test.classifier_fd")
+        else " FD: classifier FD, test split, at scale 1."
     )
     return f"Students have {budgets} updates{batch}; sweep {sweeps}.{judged}"

@@ -1,8 +1,8 @@
 """Claim 13: a noise-trained student can outdo its teacher (section 4.1.3).
 
 The claim says that such a student exists. The best of many cells on one split is partly the
-luckiest: the cell and its prior scale are therefore chosen on the validation split, and the claim
-is judged on the test split.
+luckiest: the cell is therefore chosen on the validation split, as the prior scales of student and
+teacher are, and the claim is judged on the test split.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import pandas as pd
 
 from analysis.effects import FEWEST_SEEDS, Effect, Verdict, decide_beyond
 from analysis.image.contrasts import (
+    AT_1,
+    BEST,
+    FD,
+    FIDELITY,
     L1,
-    MATCHED,
     NOISE,
     RESCALE,
     SEED,
     SMALLEST_SHARE,
     TEACHER,
     directional_verdict,
-    excess_over_floor,
     finished_trials,
-    floor_effects,
-    mean_level,
     missing_columns,
     regime_of,
     undecided_verdict,
 )
-from analysis.table import REGIME, is_adaptive
+from analysis.image.floors import excess_over_floor, floor_effects, mean_level
+from analysis.table import REGIME, is_adaptive, listed, plural
 
 SMALLEST_COPIED = 0.05
 """A student copies if the share of its samples that copy training images exceeds the teacher's by
@@ -42,48 +43,44 @@ CELL = ["student", "rest", NOISE, L1, RESCALE]
 
 @dataclass(frozen=True)
 class ChosenCell:
-    """A cell and a prior scale, chosen on the validation split.
+    """A cell that was chosen on the validation split.
 
     Attributes:
         rows: its trials, one a seed.
-        suffix: of the prior scale: empty, or `MATCHED`.
-        tried: cells and scales that it was chosen from.
+        tried: cells that it was chosen from.
     """
 
     rows: pd.DataFrame
-    suffix: str
     tried: int
 
     @property
     def words(self) -> str:
-        """Student, noise, loss and scale."""
+        """Student, noise, loss and prior scales."""
         first = self.rows.iloc[0]
         rescaled = ", rescaled codes" if first[RESCALE] else ""
-        scale = "prior scale sqrt(1 + noise^2)" if self.suffix else "prior scale 1"
-        rate = first["learning_rate"]
+        rate, scales = first["learning_rate"], self.rows[f"test.prior_scale{BEST}"].dropna()
         return (
             f"{first['student']}, noise {first[NOISE]:.3g}{rescaled}, l1 weight {first[L1]:.3g}"
-            f"{'' if pd.isna(rate) else f', rate {rate:.3g}'}, at {scale}"
+            f"{'' if pd.isna(rate) else f', rate {rate:.3g}'}, at prior scale {listed(scales)}"
         )
 
 
 def best_noisy_cell(rows: pd.DataFrame, metric: str) -> ChosenCell | None:
-    """The noise-trained cell and scale with the lowest mean of a metric over seeds, validation.
+    """The noise-trained cell with the lowest mean of a metric over seeds on the validation split.
 
     Cells with fewer than three seeds compete only where no cell has three. None where the
     validation or the test split lacks the metric.
     """
     noisy = rows[rows[NOISE] > 0.0]
-    found: list[tuple[float, ChosenCell]] = []
     groups = [cell for _, cell in noisy.groupby(CELL, dropna=False)]
     most = min(FEWEST_SEEDS, max((cell[SEED].nunique() for cell in groups), default=0))
-    for cell in groups:
-        for suffix in ("",) if cell.iloc[0][RESCALE] else ("", MATCHED):
-            column = f"validation.{metric}{suffix}"
-            if cell[SEED].nunique() >= most and not missing_columns(
-                cell, column, f"test.{metric}{suffix}"
-            ):
-                found.append((float(cell[column].mean()), ChosenCell(cell, suffix, 0)))
+    seen = f"validation.{metric}{BEST}"
+    needed = (seen, f"test.{metric}{BEST}", f"test.prior_scale{BEST}")
+    found = [
+        (float(cell[seen].mean()), ChosenCell(cell, 0))
+        for cell in groups
+        if cell[SEED].nunique() >= most and not missing_columns(cell, *needed)
+    ]
     if not found:
         return None
     return replace(min(found, key=lambda item: item[0])[1], tried=len(found))
@@ -101,33 +98,35 @@ def student_vs_teacher_claims(frame: pd.DataFrame) -> Iterator[Verdict]:
 def _student_vs_teacher(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
     claim = (
         "A noise-trained student can outdo its teacher: the cell chosen by classifier FD on the "
-        "validation split has, on the test split, a lower one than the teacher's own samples, and "
-        "copies no more training images."
+        "validation split has, on the test split, a lower one than the teacher's own samples, each "
+        "at its best prior scale, and copies no more training images."
     )
     chosen = best_noisy_cell(rows, "classifier_fd")
-    floor_name = f"{TEACHER}classifier_fd"
+    floor_name = f"{TEACHER}classifier_fd{BEST}"
     if chosen is None or missing_columns(rows, floor_name):
-        columns = ("validation.classifier_fd", "test.classifier_fd", floor_name)
+        columns = (f"validation.classifier_fd{BEST}", FD, floor_name)
         missing = missing_columns(rows, *columns) or "no cell has both splits"
         return undecided_verdict(claim, 13, regime_of(rows, asked), missing)
-    cell, suffix = chosen.rows, chosen.suffix
-    regime = f"{regime_of(cell, asked)}; chosen of {chosen.tried} cells and prior scales"
+    cell = chosen.rows
+    regime = f"{regime_of(cell, asked)}; chosen of {plural(chosen.tried, 'cell')}"
     margin = SMALLEST_SHARE * float(cell[floor_name].mean())
     main = excess_over_floor(
-        cell, "classifier_fd", "classifier FD, student minus teacher", margin=margin, suffix=suffix
+        cell, "classifier_fd", "classifier FD, student minus teacher", margin=margin
     )
-    copied = _copied(cell, suffix)
+    copied = _copied(cell)
     further = ("nearest_train_ratio", "recall", "coverage", "classifier_mmd", "top_class_share")
     beside = (
+        excess_over_floor(
+            cell, "classifier_fd", "classifier FD at scale 1, student minus teacher", suffix=AT_1
+        ),
         copied,
         *(
-            excess_over_floor(
-                cell, m, f"{m.replace('_', ' ')}, student minus teacher", suffix=suffix
-            )
+            excess_over_floor(cell, m, f"{m.replace('_', ' ')}, student minus teacher")
             for m in further
         ),
+        mean_level(cell, FIDELITY, "classifier FD to the teacher, at scale 1"),
         mean_level(
-            cell, f"test.wasserstein_log_prob{suffix}", "Wasserstein of log p_T, nats a dimension"
+            cell, f"test.wasserstein_log_prob{BEST}", "Wasserstein of log p_T, nats a dimension"
         ),
         *floor_effects(cell, {"classifier_fd": "classifier FD", "copied_share": "copied share"}),
     )
@@ -136,13 +135,13 @@ def _student_vs_teacher(rows: pd.DataFrame, asked: pd.DataFrame) -> Verdict:
     return _without_copies(verdict, copied)
 
 
-def _copied(cell: pd.DataFrame, suffix: str) -> Effect:
+def _copied(cell: pd.DataFrame) -> Effect:
     """The share of samples that copy, less the teacher's where that is known."""
     name = "copied share, student minus teacher"
-    found = excess_over_floor(cell, "copied_share", name, margin=SMALLEST_COPIED, suffix=suffix)
+    found = excess_over_floor(cell, "copied_share", name, margin=SMALLEST_COPIED)
     if found.cells:
         return found
-    return mean_level(cell, f"test.copied_share{suffix}", "copied share", margin=SMALLEST_COPIED)
+    return mean_level(cell, f"test.copied_share{BEST}", "copied share", margin=SMALLEST_COPIED)
 
 
 def _without_copies(verdict: Verdict, copied: Effect) -> Verdict:

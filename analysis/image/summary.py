@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.effects import FEWEST_SEEDS, half_width
-from analysis.image.contrasts import L1, NOISE, RESCALE, SEED, finished_trials
+from analysis.image.contrasts import BEST, L1, NOISE, RESCALE, SEED, finished_trials
 from analysis.table import MEASURES, REGIME
 
 KEYS = [
@@ -78,7 +78,9 @@ def _floors(group: pd.DataFrame, columns: Mapping[str, str]) -> list[dict[str, A
         values = {}
         for name in columns:
             seen = name.startswith(SEEN)
+            # Training images have no prior scale.
             metric = name.removeprefix(SEEN)
+            metric = metric.removesuffix(BEST) if whose == "train" else metric
             floor = f"reference.{whose}_{'validation' if seen else 'test'}.{metric}"
             if floor in group and group[floor].notna().any():
                 values[f"{name}.mean"] = float(group[floor].mean())

@@ -8,34 +8,44 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.image.contrasts import L1, MATCHED, NOISE, RESCALE
+from analysis.image.contrasts import BEST, L1, NOISE, RESCALE
 from analysis.image.pictures import NAMES
 from analysis.image.summary import summary
 from analysis.page import MetricColumn
-from analysis.table import MEASURES, REGIME, data_of
+from analysis.table import AT_SCALE_1, MEASURES, PIXELS, RANKED_BY, REGIME, data_of
 
 SAMPLES = (
-    MetricColumn(MEASURES[0], "validation FD", 1),
-    MetricColumn("classifier_fd", "test FD", 1),
-    MetricColumn(f"classifier_fd{MATCHED}", "test FD, matched", 1),
-    MetricColumn("classifier_mmd", "classifier MMD", 3),
-    MetricColumn("recall", "recall", 2),
-    MetricColumn("coverage", "coverage", 2),
+    MetricColumn(RANKED_BY, "validation FD", 1),
+    MetricColumn(f"classifier_fd{BEST}", "test FD", 1),
+    MetricColumn(f"prior_scale{BEST}", "scale", 2),
+    MetricColumn("classifier_fd", "test FD at 1", 1),
+    MetricColumn(f"classifier_mmd{BEST}", "classifier MMD", 3),
+    MetricColumn(f"recall{BEST}", "recall", 2),
+    MetricColumn(f"coverage{BEST}", "coverage", 2),
 )
 WITHOUT_CLASSIFIER = (
-    MetricColumn(MEASURES[1], "validation pixel FD", 2),
-    MetricColumn("pixel_fd", "test pixel FD", 2),
-    MetricColumn(f"pixel_fd{MATCHED}", "pixel FD, matched", 2),
-    MetricColumn("pixel_recall", "pixel recall", 2),
-    MetricColumn("pixel_coverage", "pixel coverage", 2),
+    MetricColumn(PIXELS, "validation pixel FD", 2),
+    MetricColumn(f"pixel_fd{BEST}", "test pixel FD", 2),
+    MetricColumn(f"prior_scale{BEST}", "scale", 2),
+    MetricColumn("pixel_fd", "pixel FD at 1", 2),
+    MetricColumn(f"pixel_recall{BEST}", "pixel recall", 2),
+    MetricColumn(f"pixel_coverage{BEST}", "pixel coverage", 2),
+)
+FIDELITY = (
+    MetricColumn("classifier_fd_to_teacher", "FD", 1),
+    MetricColumn("classifier_mmd_to_teacher", "classifier MMD", 3),
+    MetricColumn("coverage_to_teacher", "coverage", 2),
+    MetricColumn("recall_to_teacher", "recall", 2),
+    MetricColumn("pixel_fd_to_teacher", "pixel FD", 2),
+    MetricColumn(f"classifier_fd_to_teacher{BEST}", "FD at its best scale", 1),
 )
 DETAIL = (
-    MetricColumn("top_class_share", "top class", 2),
-    MetricColumn("different_bins", "bins that differ", 2),
-    MetricColumn("copied_share", "copied share", 3),
-    MetricColumn("sharpness_ratio", "sharpness", 2),
-    MetricColumn(f"sharpness_ratio{MATCHED}", "sharpness, matched", 2),
-    MetricColumn("high_frequency_ratio", "high frequencies", 2),
+    MetricColumn(f"top_class_share{BEST}", "top class", 2),
+    MetricColumn(f"different_bins{BEST}", "bins that differ", 2),
+    MetricColumn(f"copied_share{BEST}", "copied share", 3),
+    MetricColumn(f"sharpness_ratio{BEST}", "sharpness", 2),
+    MetricColumn("sharpness_ratio", "sharpness at 1", 2),
+    MetricColumn(f"high_frequency_ratio{BEST}", "high frequencies", 2),
 )
 LIKELIHOOD = (
     MetricColumn("ks_log_prob", "KS of log p_T", 2),
@@ -48,16 +58,18 @@ LIKELIHOOD = (
     MetricColumn("classifier_fd_reconstruction", "recon. FD", 1),
 )
 QUALITY = (
-    "Quality of samples. Matched: at the prior scale √(1 + noise²) of training instead of 1, where "
-    "there is noise."
+    "Quality of samples: distances to the data, at the prior scale that the validation split chose "
+    "for each trial, and for the teacher."
 )
 TABLES = {
     QUALITY: SAMPLES,
-    "Variety and sharpness; of sharpness and high frequencies, data have 1. Copied: as near to a "
-    "training image as the nearest 1% of test images.": DETAIL,
-    "Likelihood, codes and reconstruction. A collapsed student can match log p_T and have a small "
-    "error in z, so none of these says alone that samples are good. Outward: share of samples that "
-    "reverse KL's path derivative pushes outward.": LIKELIHOOD,
+    "Fidelity: distances to draws of the teacher that are in none of its floors, at prior scale 1, "
+    "where a student should have its teacher's law.": FIDELITY,
+    "Variety and sharpness at the best scale; of sharpness and high frequencies, data have 1. "
+    "Copied: as near to a training image as the nearest 1% of test images.": DETAIL,
+    "Likelihood, codes and reconstruction, at scale 1. A collapsed student can match log p_T and "
+    "have a small error in z, so none of these says alone that samples are good. Outward: share of "
+    "samples that reverse KL's path derivative pushes outward.": LIKELIHOOD,
 }
 """Caption -> columns."""
 
@@ -133,9 +145,8 @@ def _teacher(rows: pd.DataFrame) -> TeacherSummary:
         keys["rest"] = "hash of the other settings"
     if "student" not in keys:
         keys = {"student": "student", **keys}  # floors are named there
-    chosen = TABLES if measure == f"{MEASURES[0]}.mean" else TABLES | {QUALITY: WITHOUT_CLASSIFIER}
-    if not (cells[NOISE] > 0.0).any():  # both scales are the same
-        lines = lines.drop(columns=[name for name in lines if MATCHED in str(name)])
+    seeing = measure in (f"{RANKED_BY}.mean", f"{AT_SCALE_1}.mean")
+    chosen = TABLES if seeing else TABLES | {QUALITY: WITHOUT_CLASSIFIER}
     first = cells.iloc[0]
     trained = first["teacher_updates"]
     length = "" if pd.isna(trained) else f", teacher of {trained:.0f} updates"

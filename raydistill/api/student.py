@@ -89,8 +89,17 @@ class LoadedStudent:
 
     @property
     def matched_scale(self) -> float:
-        """Standard deviation of the codes that it was trained on: 1 without noise on them."""
-        return self.config.matched_scale
+        """Standard deviation of what it was given in training: of its codes and their noise."""
+        # Records of earlier versions do not say it: there the codes count as N(0, 1).
+        return self._measured_scale("prior_scale_matched") or self.config.matched_scale(1.0)
+
+    @property
+    def best_scale(self) -> float | None:
+        """The prior scale that the validation split chose; None where none was chosen."""
+        return self._measured_scale("prior_scale_best")
+
+    def _measured_scale(self, name: str) -> float | None:
+        return self.record.metrics("test").get(name)
 
     @property
     def prior(self) -> Prior:
@@ -115,8 +124,8 @@ class LoadedStudent:
         Args:
             n: how many.
             seed: of the codes, 0 or more.
-            scale: standard deviation of z (a temperature); None is 1. A student that was trained
-                with noise on its codes may do better at its `matched_scale`.
+            scale: standard deviation of z (a temperature); None is 1. Students often do better at
+                another, such as their `best_scale`.
             features: of students of speech, (F, C) as `raydistill.data.world.analyse` gives them,
                 or one such array a sample.
             recording: of students of speech: a WAV or FLAC file, or a `Sound`, whose features are

@@ -180,11 +180,15 @@ def _print_table(
 def _print_floors(console: Console, plan: SweepPlan, record: Record) -> None:
     """The metric of the teacher's own samples and of training data: the least to hope for."""
     metric = plan.question.metric
-    named = {"teacher_test": "the teacher's own samples", "train_test": "training images"}
+    # Training images have no prior scale, and so no best one.
+    named = {
+        "the teacher's own samples": ("teacher_test", metric),
+        "training images": ("train_test", metric.removesuffix("_best")),
+    }
     floors = [
-        f"{words} {record.reference[name][metric]:.4g}"
-        for name, words in named.items()
-        if metric in record.reference.get(name, {})
+        f"{words} {record.reference[group][name]:.4g}"
+        for words, (group, name) in named.items()
+        if name in record.reference.get(group, {})
     ]
     if floors:
         console.print(f"floors on the test split: {', '.join(floors)}")

@@ -34,8 +34,8 @@ class SampleSettings:
             but for sounds, as the model gives it. By default samples.png, samples.wav or
             samples.npy.
         seed: of the codes; equal seeds give equal samples.
-        scale: prior scale, the standard deviation of z (a temperature); 1 by default. `matched` is
-            what a student trained with noise on its codes was given.
+        scale: prior scale, the standard deviation of z (a temperature); 1 by default. `best` is
+            what the validation split chose for a student, `matched` what it was given in training.
         teacher: sample the trial's teacher, not its student.
         recording: of models of speech: a mono WAV or FLAC file to say again.
         features: of models of speech: a .npy file of WORLD features, (frames, features).
@@ -49,7 +49,7 @@ class SampleSettings:
     count: int | None = None
     out: str | None = None
     seed: int = 0
-    scale: float | Literal["matched"] | None = None
+    scale: float | Literal["best", "matched"] | None = None
     teacher: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     recording: Path | None = None
     features: Path | None = None
@@ -99,13 +99,19 @@ def _check(settings: SampleSettings) -> None:
 
 
 def _scale(settings: SampleSettings, model: LoadedStudent | LoadedTeacher) -> float | None:
-    if settings.scale != "matched":
+    if settings.scale is None or isinstance(settings.scale, float):
         return settings.scale
     from raydistill.api.student import LoadedStudent
 
     if not isinstance(model, LoadedStudent):
-        raise ConfigError("scale: 'matched' has a meaning for students alone; give a number")
-    return model.matched_scale
+        raise ConfigError(
+            f"scale: {settings.scale!r} has a meaning for students alone; give a number"
+        )
+    if settings.scale == "matched":
+        return model.matched_scale
+    if model.best_scale is None:
+        raise ConfigError("scale: 'best' was not looked for in this trial; give a number")
+    return model.best_scale
 
 
 def _conditioning(settings: SampleSettings) -> dict[str, Any]:

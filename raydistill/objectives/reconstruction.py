@@ -45,9 +45,9 @@ class NoisyConfig(FrozenConfig):
     Example:
         >>> from raydistill.objectives import XReconstructionConfig
         >>> config = XReconstructionConfig(noise_level=0.75)
-        >>> config.matched_scale  # sqrt(1 + 0.75^2)
+        >>> config.matched_scale(1.0)  # sqrt(1 + 0.75^2)
         1.25
-        >>> XReconstructionConfig(noise_level=0.75, rescale=True).matched_scale
+        >>> XReconstructionConfig(noise_level=0.75, rescale=True).matched_scale(1.0)
         1.0
     """
 
@@ -60,10 +60,13 @@ class NoisyConfig(FrozenConfig):
         """The factor of the noisy code: 1 / sqrt(1 + noise_level^2) with `rescale`, else 1."""
         return 1.0 / math.sqrt(1.0 + self.noise_level**2) if self.rescale else 1.0
 
-    @property
-    def matched_scale(self) -> float:
-        """Standard deviation of the student's input in training, for codes that are N(0, 1)."""
-        return 1.0 if self.rescale else math.sqrt(1.0 + self.noise_level**2)
+    def matched_scale(self, code_deviation: float) -> float:
+        """Standard deviation of the student's input in training.
+
+        Args:
+            code_deviation: that of the codes alone, as measured; of prior draws 1.
+        """
+        return self.shrinkage * math.hypot(code_deviation, self.noise_level)
 
 
 class XReconstructionConfig(NoisyConfig):

@@ -6,13 +6,13 @@ A task of your own implements it and adds a line to `tasks.registry.TASKS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from raydistill.media.sounds import Sound
-from raydistill.record import Measured
+from raydistill.record import Measured, SharedCost
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
@@ -95,6 +95,10 @@ class Task(Protocol):
         """Metrics of the teacher and of data, to compare students with; part of every record."""
         ...
 
+    def shared_costs(self, config: TrialConfig) -> tuple[SharedCost, ...]:
+        """What a trial uses that others use too, with the whole cost of each."""
+        ...
+
     @property
     def facts(self) -> tuple[str, ...]:
         """Sentences about the teacher, to print before the trials start."""
@@ -119,8 +123,26 @@ class Task(Protocol):
         """Return a function from (number of updates done, share of the batch) to a `Batch`."""
         ...
 
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
-        """Metrics of a student on the `validation` or `test` split."""
+    def evaluate(
+        self,
+        student: Student,
+        config: TrialConfig,
+        split: Literal["validation", "test"],
+        *,
+        brief: bool = False,
+        seen: Mapping[str, float] | None = None,
+    ) -> Measured:
+        """Metrics of a student on a split.
+
+        Args:
+            student: whom to judge.
+            config: of its trial.
+            split: `validation`, along the training and at its end; `test`, once.
+            brief: whether further evaluations on the split follow, so that fewer draws will do.
+            seen: on the test split, the last metrics on the validation split: what has to be
+                chosen of a student, such as its prior scale, is chosen by these. None makes the
+                choice anew.
+        """
         ...
 
     def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
@@ -131,6 +153,14 @@ class Task(Protocol):
         """Sounds to listen to, by name; none for most tasks."""
         ...
 
-    def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
-        """Images in [0, 1] by name: (N, C, H, W), or (rows, columns, C, H, W) in their places."""
+    def pictures(
+        self, student: Student, config: TrialConfig, seen: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
+        """Images in [0, 1] by name: (N, C, H, W), or (rows, columns, C, H, W) in their places.
+
+        Args:
+            student: whose.
+            config: of its trial.
+            seen: the last metrics on the validation split.
+        """
         ...

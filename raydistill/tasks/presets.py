@@ -204,6 +204,9 @@ def _smoke(dataset: str | None) -> Values:
         "evaluation": {
             "samples": 200,
             "draws": 2,
+            "validation_draws": 1,
+            "teacher_draws": 400,
+            "prior_scales": (0.8, 0.9, 1.0),
             "classifier": {"width": 8, "updates": 100},
             "norm_draws": 20,
         },
@@ -254,5 +257,9 @@ def _paper(dataset: str | None) -> Values:
         "budget": budget,
         # Noise of its own in every epoch: to store the codes of 100 would take tens of gigabytes.
         "pairs": {"data_copies": None, "oracle_count": count},
-        "evaluation": {"samples": 5000, "draws": 3, "classifier": {"width": 32, "updates": 4000}},
+        "evaluation": {
+            "samples": 5000,
+            "teacher_draws": 10_000,
+            "classifier": {"width": 32, "updates": 4000},
+        },
     }

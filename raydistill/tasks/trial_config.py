@@ -46,7 +46,7 @@ class TrialConfig(FrozenConfig, ABC):
     Example:
         >>> from raydistill.tasks.image.config import ImageTrial
         >>> trial = ImageTrial(objective={"kind": "x_reconstruction", "noise_level": 0.75})
-        >>> trial.noise_level, trial.matched_scale
+        >>> trial.noise_level, trial.matched_scale(1.0)
         (0.75, 1.25)
     """
 
@@ -125,11 +125,16 @@ class TrialConfig(FrozenConfig, ABC):
         objective = self.objective
         return objective.noise_level if isinstance(objective, NoisyConfig) else 0.0
 
-    @property
-    def matched_scale(self) -> float:
-        """Standard deviation of the student's input in training, for codes that are N(0, 1)."""
+    def matched_scale(self, code_deviation: float) -> float:
+        """Standard deviation of the student's input in training: of its codes and their noise.
+
+        Args:
+            code_deviation: of the codes alone, as measured; of prior draws 1.
+        """
         objective = self.objective
-        return objective.matched_scale if isinstance(objective, NoisyConfig) else 1.0
+        if isinstance(objective, NoisyConfig):
+            return objective.matched_scale(code_deviation)
+        return code_deviation
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -79,11 +79,14 @@ class Outcome:
     Attributes:
         history: all evaluations on the validation split.
         train_seconds, evaluate_seconds: wall time, summed over interrupted and resumed runs.
+        train_cpu_seconds, evaluate_cpu_seconds: CPU time of this process, summed likewise.
     """
 
     history: tuple[Evaluation, ...]
     train_seconds: float
     evaluate_seconds: float
+    train_cpu_seconds: float
+    evaluate_cpu_seconds: float
 
 
 class LossOutput(Protocol):
@@ -132,10 +135,13 @@ class TrainingState:
     Attributes:
         updates: updates done.
         train_seconds, evaluate_seconds: wall time so far, over interrupted and resumed runs.
+        train_cpu_seconds, evaluate_cpu_seconds: CPU time so far, likewise.
         history: evaluations so far.
     """
 
     updates: int = 0
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
+    train_cpu_seconds: float = 0.0
+    evaluate_cpu_seconds: float = 0.0
     history: list[Evaluation] = field(default_factory=list)

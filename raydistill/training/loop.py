@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +23,12 @@ from raydistill.training.job import (
     Outcome,
     Progress,
     TrainingDivergedError,
+    TrainingState,
     TrainingStoppedError,
     Workers,
 )
 from raydistill.training.stopping import StopQuestion
+from raydistill.training.stopwatch import Lap, Stopwatch
 
 REPORT_EVERY = 25
 """Updates between progress reports: often enough to watch, rare enough to cost nothing."""
@@ -96,7 +97,7 @@ def train(
 
     advance = CapturedStep(step) if captured else step
     question, saved = StopQuestion(workers, device), state.updates
-    clock = time.perf_counter()
+    clock = Stopwatch()
     while state.updates < budget.updates:
         _set_rate(optimiser, learning_rate(job.optimiser, state.updates, budget.updates))
         stepped: _Step = advance(job.draw(state.updates, share))
@@ -116,24 +117,33 @@ def train(
         _require_finite(scalars, state.updates)
         evaluation = None
         if evaluate and first:
-            now = time.perf_counter()
-            state.train_seconds += now - clock
+            _add_training(state, clock.lap())
             measured = job.evaluate(state.updates)
             evaluation = Evaluation.of(state.updates, "validation", measured)
             state.history.append(evaluation)
-            clock = time.perf_counter()
-            state.evaluate_seconds += clock - now
+            lap = clock.lap()
+            state.evaluate_seconds += lap.wall_seconds
+            state.evaluate_cpu_seconds += lap.cpu_seconds
         if save:
             saved = state.updates
         if save and first:
-            now = time.perf_counter()
-            state.train_seconds += now - clock
-            clock = now
+            _add_training(state, clock.lap())
             save_checkpoint(job, optimiser, state, checkpoints)
         on_progress(Progress(state.updates, budget.updates, scalars, evaluation, saved))
         if stop:
             raise TrainingStoppedError(f"{job.name} stopped at update {state.updates}, as asked")
-    return Outcome(tuple(state.history), state.train_seconds, state.evaluate_seconds)
+    return Outcome(
+        tuple(state.history),
+        state.train_seconds,
+        state.evaluate_seconds,
+        state.train_cpu_seconds,
+        state.evaluate_cpu_seconds,
+    )
+
+
+def _add_training(state: TrainingState, lap: Lap) -> None:
+    state.train_seconds += lap.wall_seconds
+    state.train_cpu_seconds += lap.cpu_seconds
 
 
 def learning_rate(config: OptimiserConfig, update: int, updates: int) -> float:

@@ -29,6 +29,7 @@ from raydistill.record import (
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
+from raydistill.tasks.assets import device_name
 from raydistill.tasks.base import Task
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Progress, Workers
@@ -71,11 +72,6 @@ class TrialRun:
     here: Callable[[TrialConfig], TrialConfig] = lambda config: config
 
 
-def device_name(device: torch.device) -> str:
-    """The kind of a device: cpu, or the accelerator's product name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def blank_record(config: TrialConfig, run: TrialRun, teacher: str) -> Record:
     """The record of a trial that has just begun."""
     return Record(
@@ -116,6 +112,7 @@ class TrialWriter:
                 name: units for name, measured in floors if (units := units_of(measured))
             },
             spent=spent,
+            shared=task.shared_costs(config),
         )
         self.folder.write(CONFIG, config.to_json().encode())
         self._write()

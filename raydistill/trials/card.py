@@ -19,8 +19,8 @@ SAMPLE_OPTIONS: dict[str, tuple[str, ...]] = {
 ON_TEST = "_test"
 """What the names of floors on the test split end with; see `Task.references`."""
 
-SUFFIXES = ("_matched", "_at_")
-"""In the names of metrics that are measured at another prior scale than 1."""
+SCALES = {"best": "at its best scale", "matched": "at matched scale"}
+"""Suffixes of metrics that are measured at another prior scale than 1, with their headings."""
 
 
 def model_card(record: Record, config: TrialConfig, location: str, parameters: int) -> str:
@@ -36,7 +36,7 @@ def model_card(record: Record, config: TrialConfig, location: str, parameters: i
         f"# {_text(record.trial)}: a `{_text(config.student.kind)}` student",
         "\n".join(_facts(record, config, parameters)),
         "## Use it",
-        _python(config, location),
+        _python(record, config, location),
         _shell(config, location),
         _scale_advice(record, config),
         "## Metrics on the test split",
@@ -69,17 +69,27 @@ VERSIONS = ("raydistill", "torch", "python", "git")
 """What a card tells of the environment."""
 
 
-def _python(config: TrialConfig, location: str) -> str:
+def _other_scale(record: Record, config: TrialConfig) -> tuple[str, float]:
+    """The prior scale to try beside 1: what it is called, and how large it is."""
+    metrics = record.metrics("test")
+    for name in SCALES:
+        if f"prior_scale_{name}" in metrics:
+            return name, metrics[f"prior_scale_{name}"]
+    return "matched", config.matched_scale(1.0)
+
+
+def _python(record: Record, config: TrialConfig, location: str) -> str:
     count = 3 if config.task == "vocoder" else 16
-    given = ", scale=student.matched_scale" if config.matched_scale != 1.0 else ""
+    name, scale = _other_scale(record, config)
     lines = [
         "import raydistill as rd",
         "",
         f"student = rd.load_student({location!r})",
         f"samples = student.sample({count}, seed=0)",
     ]
-    if given:
-        lines.append(f"at_matched_scale = student.sample({count}, seed=0{given})")
+    if scale != 1.0:
+        given = f"{count}, seed=0, scale=student.{name}_scale"
+        lines.append(f"at_{name}_scale = student.sample({given})")
     if config.task == "vocoder":
         lines.append("# sentences of the data set; of another voice: recording='speech.wav'")
     return _fenced("python", lines)
@@ -92,40 +102,48 @@ def _shell(config: TrialConfig, location: str) -> str:
 
 
 def _scale_advice(record: Record, config: TrialConfig) -> str:
-    """At which standard deviation of z to sample, where the trial has measured two."""
-    matched, metrics, name = config.matched_scale, record.metrics("test"), config.headline
-    if matched == 1.0:
+    """At which standard deviation of z to sample, as far as the trial has measured it."""
+    metrics = record.metrics("test")
+    metric = config.headline.removesuffix("_best")
+    name, scale = _other_scale(record, config)
+    here, there = metrics.get(metric), metrics.get(f"{metric}_{name}")
+    if name == "best":
+        told = f"Of the prior scales that were tried the validation split chose {scale:.4g}."
+    elif scale == 1.0:
         return "Codes were given without noise of their own: the prior scale to begin with is 1."
-    told = (
-        f"The student was trained on codes of standard deviation {matched:.4g}, its *matched* "
-        "prior scale."
-    )
-    here, there = metrics.get(name), metrics.get(f"{name}_matched")
+    else:
+        told = (
+            f"The student was trained on codes of standard deviation {scale:.4g}, its *matched* "
+            "prior scale."
+        )
     if here is None or there is None:
         return told
-    better = "1" if here <= there else f"{matched:.4g}"
-    return (
-        f"{told} On the test split `{name}` is {here:.4g} at scale 1 and {there:.4g} at the "
-        f"matched one (less is better): begin with `scale={better}`, and choose on validation data."
+    told = (
+        f"{told} On the test split `{metric}` is {here:.4g} at scale 1 and {there:.4g} at the "
+        f"{name} one (less is better)"
     )
+    if name == "best":
+        return f"{told}: begin with `scale={scale:.4g}`."
+    better = "1" if here <= there else f"{scale:.4g}"
+    return f"{told}: begin with `scale={better}`, and choose on validation data."
 
 
 def _metrics(record: Record, config: TrialConfig) -> str:
     metrics = record.metrics("test")
-    plain = [name for name in metrics if not any(suffix in name for suffix in SUFFIXES)]
+    plain = [n for n in metrics if not n.endswith(tuple(f"_{name}" for name in SCALES))]
     floors = {
         name: values
         for name, values in record.reference.items()
         if name.endswith(ON_TEST) and values.keys() & metrics.keys()
     }
-    matched = config.matched_scale != 1.0
-    head = ["metric", "student", *(["at matched scale"] if matched else [])]
-    head += [name.removesuffix(ON_TEST) for name in floors]
+    name, scale = _other_scale(record, config)
+    head = ["metric", "student", *([SCALES[name]] if scale != 1.0 else [])]
+    head += [floor.removesuffix(ON_TEST) for floor in floors]
     rows = [head, ["---"] * len(head)]
-    for name in sorted(plain):
-        row = [f"`{name}`", _number(metrics.get(name))]
-        row += [_number(metrics.get(f"{name}_matched"))] if matched else []
-        rows.append(row + [_number(values.get(name)) for values in floors.values()])
+    for metric in sorted(plain):
+        row = [f"`{metric}`", _number(metrics.get(metric))]
+        row += [_number(metrics.get(f"{metric}_{name}"))] if scale != 1.0 else []
+        rows.append(row + [_number(values.get(metric)) for values in floors.values()])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

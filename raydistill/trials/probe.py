@@ -12,10 +12,10 @@ import torch
 
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.tasks.assets import device_name
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Job
 from raydistill.training.loop import train
-from raydistill.trials.book import device_name
 from raydistill.trials.run import release_memory, shared_task, student_job
 
 WARM_UP, MEASURED = 5, 20

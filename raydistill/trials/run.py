@@ -26,12 +26,14 @@ from raydistill.store.assets import Store
 from raydistill.store.fenced import FencedFolder
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
+from raydistill.tasks.assets import device_name
 from raydistill.tasks.base import Task
 from raydistill.tasks.registry import make_task
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.training.job import Job, Progress, TrainingDivergedError
 from raydistill.training.loop import train
-from raydistill.trials.book import KEPT_TASKS, TrialRun, TrialWriter, blank_record, device_name
+from raydistill.training.stopwatch import Stopwatch
+from raydistill.trials.book import KEPT_TASKS, TrialRun, TrialWriter, blank_record
 
 DIVERGED = "diverged: "
 """Begins the cause of a trial whose training diverged: it would do so again."""
@@ -73,7 +75,8 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         if book is not None:
             book.progress(progress)
             if progress.evaluation is not None:
-                book.pictures(task.pictures(student, config), progress.updates)
+                seen = progress.evaluation.metrics
+                book.pictures(task.pictures(student, config, seen), progress.updates)
         run.on_progress(progress)
 
     job = student_job(config, task, student)
@@ -82,7 +85,10 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
         outcome = train(job, run.device, run.folder, workers=run.workers, on_progress=on_progress)
         if book is None:
             return blank_record(config, run, task.teacher_key)
-        measured = task.evaluate(student, config, "test")
+        seen = outcome.history[-1].metrics
+        watch = Stopwatch()
+        measured = task.evaluate(student, config, "test", seen=seen)
+        judged = watch.lap()
         result = Evaluation.of(config.budget.updates, "test", measured)
     except TrainingDivergedError as error:
         record = blank_record(config, run, task.teacher_key)
@@ -96,18 +102,20 @@ def run_trial(config: TrialConfig, run: TrialRun) -> Record:
     spent = Spent(
         config.budget.updates,
         outcome.train_seconds,
-        outcome.evaluate_seconds,
+        outcome.evaluate_seconds + judged.wall_seconds,
         device_name(run.device),
         run.workers.count,
         os.getpid(),
         entered,
         began,
         time.time(),
+        outcome.train_cpu_seconds,
+        outcome.evaluate_cpu_seconds + judged.cpu_seconds,
     )
     book.confirm()
     book.arrays(task.arrays(student, config))
     book.sounds(task.sounds(student, config), config.budget.updates)
-    pictures = task.pictures(student, config)
+    pictures = task.pictures(student, config, seen)
     return book.finish((*outcome.history, result), spent, pictures, student)
 
 
@@ -117,7 +125,9 @@ def student_job(config: TrialConfig, task: Task, student: Student) -> Job:
     return Job(
         DistillationLoss(objective, task.teacher, student, len(config.seeds), config.extra_loss()),
         task.draw(config),
-        lambda updates: task.evaluate(student, config, "validation"),
+        lambda updates: task.evaluate(
+            student, config, "validation", brief=updates < config.budget.updates
+        ),
         config.optimiser,
         config.budget,
         config.seed,

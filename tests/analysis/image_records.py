@@ -70,6 +70,12 @@ class Arm:
 Metrics = Callable[[Arm], Mapping[str, float]]
 
 
+def at_scales(metrics: Mapping[str, float], scale: float = 0.9) -> dict[str, float]:
+    """Metrics with those at the best prior scale, which are the same unless they are given."""
+    best = {f"{name}_best": value for name, value in metrics.items() if "_best" not in name}
+    return best | {"prior_scale_best": scale} | dict(metrics)
+
+
 def over_seeds(*arms: Arm, seeds: Iterable[int] = SEEDS) -> list[Arm]:
     """Each arm with every seed."""
     return [replace(arm, seed=seed) for arm in arms for seed in seeds]
@@ -84,7 +90,10 @@ def trial(
     validation: Mapping[str, float] | None = None,
     artefacts: Mapping[str, str] | None = None,
 ) -> Record:
-    """A finished trial's record; `validation` defaults to the test metrics."""
+    """A finished trial's record; `validation` defaults to the test metrics.
+
+    All are at prior scale 1 and, unless they say otherwise, the same at the best one.
+    """
     config = {
         "task": "image",
         "data": {"name": arm.dataset, "size": 28, "train_count": arm.train_count},
@@ -95,8 +104,12 @@ def trial(
         "budget": {"updates": 1600, "batch_size": 64},
         "seed": arm.seed,
     }
-    seen = dict(metrics if validation is None else validation)
-    history = (Evaluation(1600, "validation", seen), Evaluation(1600, "test", dict(metrics)))
+    seen = at_scales(metrics if validation is None else validation)
+    history = (Evaluation(1600, "validation", seen), Evaluation(1600, "test", at_scales(metrics)))
+    floors = {
+        name: at_scales(values, 0.8) if name.startswith("teacher") else dict(values)
+        for name, values in reference.items()
+    }
     return Record(
         f"trial_{index:05d}",
         "finished",
@@ -104,7 +117,7 @@ def trial(
         arm.teacher,
         Spent(1600, 30.0, 2.0),
         history=history,
-        reference=dict(reference),
+        reference=floors,
         artefacts=dict(artefacts or {}),
     )
 

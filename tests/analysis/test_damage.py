@@ -16,7 +16,7 @@ from PIL import Image
 from raydistill.console import ExitStatus
 from raydistill.record import Record
 from tests.analysis.gaussian_records import config, trial
-from tests.analysis.test_report import PIXEL, put, record
+from tests.analysis.page_records import PIXEL, put, record
 
 ROOT = Path(__file__).resolve().parents[2]
 ASCII = {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.early_values import EarlyValuesSettings, rank_correlations, read_early_values
 from analysis.records import RecordsError
-from tests.analysis.test_report import put, record
+from tests.analysis.page_records import put, record
 
 
 def test_rank_correlation_is_one_in_order_and_minus_one_reversed() -> None:

@@ -17,6 +17,7 @@ from analysis.effects import (
     rank_correlation,
     share_interval,
 )
+from analysis.image.floors import excess_effect
 
 
 @pytest.mark.parametrize("count", [6, 8, 20, 33])
@@ -110,3 +111,32 @@ def test_perfect_order_keeps_a_width_and_constants_have_no_correlation() -> None
 def test_levels_have_no_sign() -> None:
     assert median_effect("a", range(20)).signed
     assert not median_effect("a", range(20), cells=1).signed
+
+
+def test_an_excess_over_a_floor_is_as_uncertain_as_both() -> None:
+    """Welch's interval, as scipy has it of the values themselves; exact floors add nothing."""
+    random = np.random.default_rng(1)
+    seeds, sets = random.normal(80.0, 2.0, 4), random.normal(85.0, 6.0, 10)
+    error = float(sets.std(ddof=1)) / math.sqrt(10)
+    found = excess_effect("x", seeds, float(sets.mean()), error, 10)
+    welch = stats.ttest_ind(seeds, sets, equal_var=False)
+    expected = welch.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    exact = excess_effect("x", seeds, float(sets.mean()), math.nan, 0)
+    assert found.high - found.low > exact.high - exact.low
+    assert exact.value == found.value == pytest.approx(seeds.mean() - sets.mean())
+    assert math.isnan(excess_effect("x", seeds[:2], 85.0, error, 10).low)
+
+
+def test_the_interval_of_an_excess_covers_where_a_floor_scatters_most() -> None:
+    """Taken as exact, the floor's luck would be counted as the students'."""
+    random = np.random.default_rng(2)
+    hits = {"welch": 0, "exact": 0}
+    for _ in range(800):
+        seeds, sets = random.normal(0.0, 1.0, 3), random.normal(0.0, 6.0, 10)
+        error = float(sets.std(ddof=1)) / math.sqrt(10)
+        for name, uncertain in (("welch", error), ("exact", math.nan)):
+            found = excess_effect("x", seeds, float(sets.mean()), uncertain, 10)
+            hits[name] += found.low <= 0.0 <= found.high
+    assert hits["welch"] / 800 > 0.92
+    assert hits["exact"] / 800 < 0.85

@@ -38,7 +38,7 @@ from analysis.vocoder.sounds import Wave, read_wave
 from analysis.vocoder.tables import costs_of, lines_of, teachers_of
 from tests.analysis import gaussian_records, vocoder_records
 from tests.analysis.damage import damaged_bytes, damaged_tree
-from tests.analysis.test_report import noise_sweep, put
+from tests.analysis.page_records import noise_sweep, put
 
 
 def both_sizes(test: Callable[..., None], many: int, *inputs: st.SearchStrategy[Any]) -> Any:

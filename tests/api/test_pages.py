@@ -56,7 +56,7 @@ def test_models_of_one_s_own_are_used_as_any_other(
             "model": {"kind": kind, "width": 8, "heads": 2, "layers": 1},
             "budget": {"updates": 4, "evaluate_every": 4},
         },
-        "evaluation": {"samples": 20, "norm_draws": 0},
+        "evaluation": {"samples": 20, "draws": 2, "teacher_draws": 64, "norm_draws": 0},
     }
     rd.distill(rd.parse_trial(merge(smoke_values, changes)), name="NAME/trial_00003")
     names: dict[str, Any] = {}

@@ -41,7 +41,10 @@ def test_images_are_in_the_unit_interval_and_a_function_of_the_seed(images: rd.D
     few = student.sample(5, seed=1)
     assert isinstance(few, torch.Tensor)
     torch.testing.assert_close(few, first[:5])
-    assert student.matched_scale == pytest.approx(1.25**0.5)
+    # Of codes that are not N(0, 1), and of noise on them.
+    codes = images.record.reference["training_codes"]["std"]
+    assert student.matched_scale == pytest.approx((codes**2 + 0.25) ** 0.5, rel=1e-3)
+    assert student.best_scale == images.record.metrics("validation")["prior_scale_best"]
     wide = student.sample(12, seed=1, scale=student.matched_scale)
     assert isinstance(wide, torch.Tensor)
     assert not torch.equal(wide, first)

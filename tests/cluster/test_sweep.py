@@ -28,7 +28,7 @@ def test_it_prints_teacher_table_best_and_where_to_look(sweep):
     for words in (
         "held-out bits/dim: teacher",
         "full-covariance Gaussian",
-        "ranked by classifier_fd",
+        "ranked by classifier_fd_best",
         "noise_level",
         "best: trial_",
         "samples.png",
@@ -65,7 +65,7 @@ def test_the_study_holds_the_validation_values(sweep, storage):
         record = records[f"trial_{trial.number:05d}"]
         validation = [e for e in record["history"] if e["split"] == "validation"]
         assert trial.state.name == "COMPLETE"
-        assert trial.value == validation[-1]["metrics"]["classifier_fd"]
+        assert trial.value == validation[-1]["metrics"]["classifier_fd_best"]
         assert trial.params["objective.noise_level"] == record["config"]["objective"]["noise_level"]
 
 

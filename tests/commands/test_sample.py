@@ -48,13 +48,15 @@ def test_a_process_makes_the_picture_that_python_makes(
     assert os.listdir(tmp_path) == ["a b.png"]
 
 
-def test_images_as_a_folder_and_as_arrays(images: rd.Distilled, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", ["matched", "best"])
+def test_images_as_a_folder_and_as_arrays(scale: str, images: rd.Distilled, tmp_path: Path) -> None:
     trial = trial_of(images)
     student = rd.load_student(trial)
-    expected = student.sample(3, scale=student.matched_scale)
+    wanted = student.matched_scale if scale == "matched" else student.best_scale
+    expected = student.sample(3, scale=wanted)
     assert isinstance(expected, torch.Tensor)
     for out in ("folder/", "x.npy", "x.npz", "x.safetensors"):
-        words = ["sample", trial, "--count", "3", "--scale", "matched"]
+        words = ["sample", trial, "--count", "3", "--scale", scale]
         assert main([*words, "--out", str(tmp_path / out) + "/" * out.endswith("/")]) == 0
     shown = student.space.to_recorded(expected)
     assert set((16 * shown).round().flatten().tolist()) <= set(range(17))

@@ -214,9 +214,9 @@ def test_a_rescaled_noised_code_has_the_prior_s_scale(config: type[NoisyConfig])
     for chosen, scale in ((rescaled, 1.0), (plain, 1.25)):
         objective = objective_class(chosen)(chosen)  # type: ignore[arg-type]
         given = objective(Batch(z, z, noise), tiny_teacher(), Scaled(1.0)).z
-        assert chosen.matched_scale == pytest.approx(scale)
+        assert chosen.matched_scale(1.0) == pytest.approx(scale)
         assert float(given.std()) == pytest.approx(scale, rel=0.02)
-    assert config(rescale=True).matched_scale == config().matched_scale == 1.0
+    assert config(rescale=True).matched_scale(1.15) == config().matched_scale(1.15) == 1.15
 
 
 @pytest.mark.parametrize("kind", ["x_reconstruction", "oracle"])

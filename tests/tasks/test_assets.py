@@ -1,14 +1,23 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from raydistill.seeding import generator
-from raydistill.store.assets import Store
-from raydistill.tasks.assets import SamplesDivergedError, require_finite
+from raydistill.store.assets import Built, Store
+from raydistill.store.storage import Storage
+from raydistill.tasks.assets import (
+    Cost,
+    SamplesDivergedError,
+    cost_of,
+    costed,
+    require_finite,
+)
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.image.pairs import Shard, build_shard, is_stored
 from raydistill.tasks.image.task import ImageTask
@@ -25,6 +34,37 @@ def test_draws_that_are_not_finite_are_refused_with_teacher_count_and_remedy() -
     x[2, 1, 1] = math.inf
     with pytest.raises(SamplesDivergedError, match="2 of 3 draws"):
         require_finite(x, "abc")
+
+
+def test_the_index_says_what_an_asset_has_cost(tmp_path: Path) -> None:
+    """Measured around its builder, unless that one knows better; asked again it is as it was."""
+    store = Store(Storage.open(tmp_path))
+
+    @costed(torch.device("cpu"))
+    def build(work: Storage) -> Built:
+        time.sleep(0.02)
+        return Built({"x": torch.ones(1)}, {"fact": 1})
+
+    made = store.get_or_build("things", {"number": 1}, build)
+    cost = cost_of(made)
+    assert 0.02 <= cost.wall_seconds < 20.0
+    assert 0.0 <= cost.cpu_seconds < cost.wall_seconds
+    assert cost.device == "cpu"
+    assert made.info["fact"] == 1
+    assert cost_of(store.get_or_build("things", {"number": 1}, build)) == cost
+
+    @costed(torch.device("cpu"))
+    def resumed(work: Storage) -> Built:
+        known = {"wall_seconds": 60.0, "cpu_seconds": 55.0, "device": "cpu"}
+        return Built({"x": torch.ones(1)}, {"cost": known})
+
+    other = store.get_or_build("things", {"number": 2}, resumed)
+    assert cost_of(other) == Cost(60.0, 55.0, "cpu")
+    assert cost_of(made, other).wall_seconds == cost.wall_seconds + 60.0
+    # Of an earlier version nothing is known, and nothing is made up.
+    old = store.get_or_build("things", {"number": 3}, lambda work: Built({}, {}))
+    assert math.isnan(cost_of(made, old).cpu_seconds)
+    assert cost_of(made, old).device == "several"
 
 
 def test_no_shard_is_kept_of_a_teacher_whose_draws_diverge(

@@ -160,22 +160,13 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ),
     (
         {
-            "evaluation": {"prior_scales": [0.8]},
-            "teacher": {"model": {"kind": "pixelcnn", "conditional": UNIFORM}},
-        },
-        "evaluation.prior_scales",
-        "(0.8,)",
-        "'normal'",
-    ),
-    (
-        {
             "data": {"name": "photographs", "size": 8},
             "student": {"kind": "resnet", "patch": 1},
             "evaluation": {"classifier": {}},
         },
         "evaluation.classifier",
         "'photographs'",
-        "give null, and rank by pixel_fd",
+        "give null, and rank by pixel_fd_best",
     ),
     ({"teacher": {"threads": 0}}, "teacher.threads", "0", "greater than or equal to 1"),
     (
@@ -282,9 +273,9 @@ def test_data_without_classes_is_judged_without_a_classifier(extra: dict[str, An
     trial = parse_trial(COLOUR | extra)
     assert isinstance(trial, ImageTrial)
     assert trial.evaluation.classifier is None
-    assert trial.headline == "pixel_fd"
+    assert trial.headline == "pixel_fd_best"
     assert parse_trial_json(trial.to_json()) == trial
-    assert ImageTrial().headline == "classifier_fd"
+    assert ImageTrial().headline == "classifier_fd_best"
     assert ImageTrial().evaluation.classifier is not None
 
 
@@ -298,10 +289,15 @@ def test_every_preset_takes_data_without_classes(preset: Preset) -> None:
 
 def test_a_metric_that_will_not_be_measured_says_why() -> None:
     seen, blind = ImageTrial(), parse_trial(COLOUR)
-    for name in ("classifier_fd", "classifier_fd_matched", "top_class_share"):
+    named = ("classifier_fd", "classifier_fd_matched", "coverage_to_teacher_best", "recall_at_0.8")
+    for name in named:
         assert seen.why_unmeasured(name, "validation") == ""
         assert blind.why_unmeasured(name, "test").startswith(f"metric: {name!r} needs a classifier")
     for trial in (seen, blind):
-        assert trial.why_unmeasured("pixel_fd", "validation") == ""
+        assert trial.why_unmeasured("pixel_fd_best", "validation") == ""
+        assert trial.why_unmeasured("pixel_fd_to_teacher", "validation") == ""
         assert trial.why_unmeasured("copied_share", "test") == ""
-        assert "test split alone" in trial.why_unmeasured("copied_share", "validation")
+        assert "test split alone" in trial.why_unmeasured("copied_share_best", "validation")
+    # Neighbours in pixels stand in where there are no features.
+    assert "test split alone" in seen.why_unmeasured("pixel_coverage", "validation")
+    assert blind.why_unmeasured("pixel_coverage", "validation") == ""

@@ -68,11 +68,14 @@ def test_every_objective_trains_a_student_that_admits_it(
     ]
     metrics = record.metrics("test")
     assert all(math.isfinite(value) for value in metrics.values())
-    assert metrics.keys() >= record.metrics("validation").keys()
+    at_other_scales = ("_matched", *(f"_at_{scale:g}" for scale in (0.8, 0.9, 1.0)))
+    seen = {n for n in record.metrics("validation") if not n.endswith(at_other_scales)}
+    matched = metrics["prior_scale_matched"]
+    assert metrics.keys() >= {n for n in seen if not n.endswith(f"_at_{matched:g}")}
     assert ("reverse_kl" in metrics) == (student is FLOW)
-    # Judged at the deviation of what it was trained on: another figure only if noise was added.
+    # Prior draws are N(0, 1); codes of data, and noised ones, have another deviation.
     noisy = objective.get("noise_level", 0.0) > 0.0
-    assert (metrics["classifier_fd_matched"] != metrics["classifier_fd"]) == noisy
+    assert (matched != 1.0) == (noisy or objective["kind"] == "x_reconstruction")
     assert [p.updates for p in progress] == [4, 6, 8, 12]
     assert all(math.isfinite(p.scalars["loss"]) for p in progress)
 
@@ -102,7 +105,14 @@ def test_folder_holds_all_that_a_trial_leaves(
     assert record.trial == "reference"
     assert len(record.teacher) == 16
     assert record.spent.updates == 12
-    assert record.spent.train_seconds > 0.0
+    spent = record.spent
+    assert min(spent.train_seconds, spent.train_cpu_seconds, spent.evaluate_cpu_seconds) > 0.0
+    purposes = [one.purpose for one in record.shared]
+    assert purposes == ["teacher", "pairs", "judging", "judging"]
+    for one in record.shared:
+        assert min(one.wall_seconds, one.cpu_seconds) > 0.0, one
+        assert one.device == "cpu"
+    assert record.shared[0].asset == f"teacher {record.teacher}"
     assert (record.spent.device, record.spent.workers) == ("cpu", 1)
     assert {"samples", "reconstructions", "teacher", "data"} <= record.artefacts.keys()
     pictures = [path for path in record.artefacts.values() if path.endswith(".png")]

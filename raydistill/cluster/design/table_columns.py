@@ -9,38 +9,44 @@ from __future__ import annotations
 from raydistill.cluster.design.question import TableColumn
 
 IMAGE_COLUMNS = (
-    TableColumn("validation", "classifier_fd", "validation", ".1f"),
-    TableColumn("test", "classifier_fd", "test", ".1f"),
-    TableColumn("± sets", "classifier_fd_sd", "test", ".1f"),
-    TableColumn("matched z", "classifier_fd_matched", "test", ".1f"),
-    TableColumn("top class", "top_class_share", "test", ".2f"),
-    TableColumn("sharpness", "sharpness_ratio", "test", ".2f"),
+    TableColumn("validation", "classifier_fd_best", "validation", ".1f"),
+    TableColumn("test", "classifier_fd_best", "test", ".1f"),
+    TableColumn("± sets", "classifier_fd_sd_best", "test", ".1f"),
+    TableColumn("scale", "prior_scale_best", "test", ".3g"),
+    TableColumn("at 1", "classifier_fd", "test", ".1f"),
+    TableColumn("to teacher", "classifier_fd_to_teacher", "test", ".1f"),
+    TableColumn("top class", "top_class_share_best", "test", ".2f"),
+    TableColumn("sharpness", "sharpness_ratio_best", "test", ".2f"),
     TableColumn("recon. l1", "reconstruction_l1", "test", ".3f"),
 )
-"""Of x-reconstruction's options on images. `± sets`: standard deviation over sets of samples."""
+"""Of x-reconstruction's options on images, at each trial's best prior scale. `± sets`: standard
+deviation over sets of samples; `at 1` and `to teacher`: at scale 1, the latter to draws of it."""
 
 OBJECTIVE_COLUMNS = (
-    TableColumn("validation", "classifier_fd", "validation", ".1f"),
-    TableColumn("test", "classifier_fd", "test", ".1f"),
-    TableColumn("top class", "top_class_share", "test", ".2f"),
-    TableColumn("coverage", "coverage", "test", ".2f"),
-    TableColumn("sharpness", "sharpness_ratio", "test", ".2f"),
+    TableColumn("validation", "classifier_fd_best", "validation", ".1f"),
+    TableColumn("test", "classifier_fd_best", "test", ".1f"),
+    TableColumn("scale", "prior_scale_best", "test", ".3g"),
+    TableColumn("to teacher", "classifier_fd_to_teacher", "test", ".1f"),
+    TableColumn("top class", "top_class_share_best", "test", ".2f"),
+    TableColumn("coverage", "coverage_best", "test", ".2f"),
+    TableColumn("sharpness", "sharpness_ratio_best", "test", ".2f"),
     TableColumn("KS log p", "ks_log_prob", "test", ".2f"),
     TableColumn("recon. FD", "classifier_fd_reconstruction", "test", ".1f"),
     TableColumn("reverse KL", "reverse_kl", "test", ".3f"),
 )
-"""Of comparisons of objectives on images."""
+"""Of comparisons of objectives on images; what is said of the teacher is at prior scale 1."""
 
 PARETO_COLUMNS = (
-    TableColumn("FD/teacher's", "classifier_fd_over_teacher", "validation", ".2f"),
-    TableColumn("log p", "wasserstein_log_prob", "validation", ".3f"),
-    TableColumn("test FD/t.", "classifier_fd_over_teacher", "test", ".2f"),
-    TableColumn("test log p", "wasserstein_log_prob", "test", ".3f"),
-    TableColumn("top class", "top_class_share", "test", ".2f"),
-    TableColumn("sharpness", "sharpness_ratio", "test", ".2f"),
+    TableColumn("FD/teacher's", "classifier_fd_over_teacher_best", "validation", ".2f"),
+    TableColumn("log p", "wasserstein_log_prob_best", "validation", ".3f"),
+    TableColumn("test FD/t.", "classifier_fd_over_teacher_best", "test", ".2f"),
+    TableColumn("test log p", "wasserstein_log_prob_best", "test", ".3f"),
+    TableColumn("top class", "top_class_share_best", "test", ".2f"),
+    TableColumn("sharpness", "sharpness_ratio_best", "test", ".2f"),
 )
 """Of searches for two distances at once. `FD/teacher's` and `FD/t.`: classifier distance over that
-of the teacher's own samples; `log p`: Wasserstein distance of log p_T, in nats a dimension."""
+of the teacher's own samples, each at its own best prior scale; `log p`: Wasserstein distance of
+log p_T at the student's, in nats a dimension."""
 
 VOCODER_COLUMNS = (
     TableColumn("whisper", "whispering", "validation", ".3f"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from statistics import median
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from raydistill.objectives import (
     XReconstructionConfig,
     objective_class,
 )
-from raydistill.record import REPLICA, Measured, median_over
+from raydistill.record import REPLICA, Measured, SharedCost, median_over
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.code import code_version, module_of
@@ -151,7 +152,15 @@ class GaussianTask:
         return draw
 
     @torch.no_grad()
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
+    def evaluate(
+        self,
+        student: Student,
+        config: TrialConfig,
+        split: Literal["validation", "test"],
+        *,
+        brief: bool = False,
+        seen: Mapping[str, float] | None = None,
+    ) -> Measured:
         """All metrics of all replicas against a split's fresh samples, in float64."""
         own = self._gaussian(student)
         metrics = self._judge(own, split)
@@ -168,6 +177,10 @@ class GaussianTask:
         floors["teachers"] = self._teacher_facts
         return {name: _over_replicas(metrics) for name, metrics in floors.items()}
 
+    def shared_costs(self, config: TrialConfig) -> tuple[SharedCost, ...]:
+        """Nothing: teachers are drawn, and pairs are fresh."""
+        return ()
+
     @property
     def facts(self) -> tuple[str, ...]:
         """What the teachers are."""
@@ -181,7 +194,9 @@ class GaussianTask:
         """None."""
         return {}
 
-    def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+    def pictures(
+        self, student: Student, config: TrialConfig, seen: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
         """None: there are no images here."""
         return {}
 

@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from raydistill.data.files import DataFile
 from raydistill.data.sources import has_classes
-from raydistill.metrics.norms import FEW_RADII
 from raydistill.students.base import StudentConfig
 from raydistill.tasks.image.config_parts import (
     DataConfig,
@@ -16,46 +15,16 @@ from raydistill.tasks.image.config_parts import (
     PairConfig,
     TeacherTraining,
 )
+from raydistill.tasks.image.metric_names import (
+    BEST,
+    CLASSIFIER_METRICS,
+    PIXEL_OVERLAPS,
+    TEST_METRICS,
+    bare,
+)
 from raydistill.tasks.models import resolve_student
 from raydistill.tasks.trial_config import TrialConfig
 from raydistill.teachers.base import TeacherConfig
-
-CLASSIFIER_METRICS = frozenset(
-    {
-        "classifier_fd",
-        "classifier_fd_sd",
-        "classifier_fd_over_teacher",
-        "classifier_fd_reconstruction",
-        "classifier_mmd",
-        "top_class_share",
-        "class_entropy",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-        *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
-    }
-)
-"""Metrics that need a classifier."""
-
-TEST_METRICS = frozenset(
-    {
-        "classifier_mmd",
-        "precision",
-        "recall",
-        "density",
-        "coverage",
-        "pixel_mmd",
-        "pixel_coverage",
-        "pixel_recall",
-        "different_bins",
-        "high_frequency_ratio",
-        "nearest_train_ratio",
-        "copied_share",
-        *(f"same_class_at_{radius:g}" for radius in FEW_RADII),
-    }
-)
-"""Metrics that are computed once, on the test split, because they take too long to be repeated."""
 
 
 class ImageTrial(TrialConfig):
@@ -72,7 +41,7 @@ class ImageTrial(TrialConfig):
         >>> from raydistill.tasks.image.config import ImageTrial
         >>> trial = ImageTrial(data={"name": "digits", "size": 8}, objective={"kind": "oracle"})
         >>> trial.event_shape, trial.objective.kind, trial.headline
-        ((1, 8, 8), 'oracle', 'classifier_fd')
+        ((1, 8, 8), 'oracle', 'classifier_fd_best')
     """
 
     shared_fields = frozenset({"task", "data", "teacher", "pairs", "evaluation"})
@@ -104,31 +73,27 @@ class ImageTrial(TrialConfig):
         if evaluation.classifier is not None and not has_classes(self.data.name):
             raise ValueError(
                 f"evaluation.classifier: {evaluation.classifier.kind!r} needs classes, and the "
-                f"labels of {self.data.name!r} are none; give null, and rank by pixel_fd"
-            )
-        if evaluation.prior_scales and not self.teacher_model.normal_prior:
-            raise ValueError(
-                f"evaluation.prior_scales: {evaluation.prior_scales} needs codes that are N(0, 1), "
-                "and the teacher's prior is uniform; give none, or teacher.model.conditional.prior "
-                "'normal'"
+                f"labels of {self.data.name!r} are none; give null, and rank by pixel_fd{BEST}"
             )
         return self
 
     @property
     def headline(self) -> str:
-        return "pixel_fd" if self.evaluation.classifier is None else "classifier_fd"
+        measure = "pixel_fd" if self.evaluation.classifier is None else "classifier_fd"
+        return f"{measure}{BEST}"
 
     def why_unmeasured(self, metric: str, split: str) -> str:
-        bare = metric.removesuffix("_matched")
-        if self.evaluation.classifier is None and bare in CLASSIFIER_METRICS:
+        name, blind = bare(metric), self.evaluation.classifier is None
+        if blind and name in CLASSIFIER_METRICS:
             return (
                 f"metric: {metric!r} needs a classifier, and evaluation.classifier is null; take "
-                "'pixel_fd', or data with classes and a classifier"
+                f"'pixel_fd{BEST}', or data with classes and a classifier"
             )
-        if split == "validation" and bare in TEST_METRICS:
+        rare = name in TEST_METRICS or (name in PIXEL_OVERLAPS and not blind)
+        if split == "validation" and rare:
             return (
                 f"metric: {metric!r} is measured on the test split alone; take one of every "
-                "evaluation, such as 'classifier_fd' or 'pixel_fd'"
+                f"evaluation, such as 'classifier_fd{BEST}' or 'pixel_fd{BEST}'"
             )
         return ""
 

@@ -142,19 +142,24 @@ class EvaluationConfig(FrozenConfig):
     """How a student is evaluated.
 
     Attributes:
-        samples: samples in one draw.
-        draws: independent draws; a metric is their mean, and its standard deviation over draws is
-            reported as `..._sd`.
+        samples: samples in one set.
+        draws: independent sets on the test split, at each of the two scales that are judged there;
+            a metric is their mean, and the value of each set is kept.
+        validation_draws: the same on the validation split, at every prior scale; along the
+            training it is one.
+        teacher_draws: samples of the teacher that sets are compared with.
         classifier: the classifier that the metrics of `CLASSIFIER_METRICS` are computed with; None
             leaves them out, which data without classes requires.
-        prior_scales: further standard deviations of z at which samples are evaluated on the test
-            split. For example, at 1/sqrt(1 + noise_level^2) a student that was trained without
-            noise is given inputs as contracted as those of a noise-trained student sampled at 1.
+        prior_scales: standard deviations of z that compete on the validation split, beside 1 and,
+            of a student, that of what it was trained on; under a uniform prior 1 alone. Teacher
+            and students are judged on the test split at the best, each at its own.
         norm_draws: draws that the teacher decodes at each norm of Figure 5; 0 for none.
     """
 
     samples: int = Field(default=1000, ge=20)
-    draws: int = Field(default=3, ge=2)
+    draws: int = Field(default=10, ge=2)
+    validation_draws: int = Field(default=3, ge=1)
+    teacher_draws: int = Field(default=5000, ge=64)
     classifier: ClassifierConfig | None = ClassifierConfig()
-    prior_scales: tuple[Annotated[float, Field(gt=0.0, le=10.0)], ...] = ()
+    prior_scales: tuple[Annotated[float, Field(gt=0.0, le=10.0)], ...] = (0.7, 0.8, 0.9, 1.0, 1.1)
     norm_draws: int = Field(default=100, ge=0)

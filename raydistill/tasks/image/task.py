@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
@@ -11,24 +12,32 @@ from torch import Tensor
 from raydistill.media.sounds import Sound
 from raydistill.metrics.norms import RADII
 from raydistill.objectives import objective_class
-from raydistill.record import Measured
+from raydistill.record import Measured, SharedCost, numbers_of
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
 from raydistill.students.base import Student
-from raydistill.tasks.assets import TeacherAsset
+from raydistill.tasks.assets import SamplesDivergedError, TeacherAsset
 from raydistill.tasks.image.batches import Draw, fresh_batches, prior_batches, stored_batches
 from raydistill.tasks.image.config import ImageTrial
 from raydistill.tasks.image.evaluation import ImageEvaluation
+from raydistill.tasks.image.floors import Floors
+from raydistill.tasks.image.metric_names import BEST, BEST_SCALE
 from raydistill.tasks.image.pairs import (
+    Drawn,
     Kind,
     Pairs,
     Shard,
     build_shard,
+    get_draws,
     get_pairs,
     is_stored,
+    judged_shard,
+    judged_shards,
     shards_of,
+    training_shards,
 )
+from raydistill.tasks.image.samples import SampleJudge, Split
 from raydistill.tasks.image.space import ImageSpace
 from raydistill.tasks.image.teacher import get_classifier, get_teacher, train_teacher
 from raydistill.tasks.trial_config import TrialConfig
@@ -79,8 +88,21 @@ class ImageTask:
             if wanted.classifier is not None
             else None
         )
-        self.evaluation = ImageEvaluation(
-            wanted, self.data, self.trained, self.classifier, self._pairs, device
+        self.samples = SampleJudge(
+            wanted,
+            self.data,
+            self.trained,
+            self.classifier,
+            lambda: self._pairs("evaluation", wanted.teacher_draws),
+            device,
+        )
+        self.evaluation = ImageEvaluation(self.samples, self._norm_draws)
+        self._floors = Floors(
+            self.samples,
+            self._teacher_draws,
+            lambda: self._pairs("data", 1),
+            lambda: self.teacher_norms,
+            store,
         )
 
     @classmethod
@@ -145,24 +167,76 @@ class ImageTask:
         """Prior draws with the teacher's samples, to train on."""
         return self._pairs("oracle", self.config.pairs.oracle_count)
 
+    @cached_property
+    def teacher_norms(self) -> Pairs | None:
+        """Prior draws decoded at every norm of Figure 5; None where none are wanted."""
+        count = self._norm_draws
+        return self._pairs("norms", count) if count else None
+
+    def shared_costs(self, config: TrialConfig) -> tuple[SharedCost, ...]:
+        """See `Task.shared_costs`."""
+        draws, whose = objective_class(config.objective).draws, f"of teacher {self.teacher_key}"
+        assert self.trained.cost is not None
+        found = [self.trained.cost.shared(f"teacher {self.teacher_key}", "teacher")]
+        wanted = self.config.pairs
+        if draws == "data pairs" and wanted.data_copies is not None:
+            words = f"codes of {wanted.data_copies} x {len(self.data.train)} images {whose}"
+            found.append(self.data_pairs.costs.shared(words, "pairs"))
+        if draws == "oracle pairs":
+            words = f"{wanted.oracle_count} draws {whose} to train on"
+            found.append(self.oracle_pairs.costs.shared(words, "decoding"))
+        judging = self._floors.cost + self.samples.reference.costs
+        if self.teacher_norms is not None:
+            judging += self.teacher_norms.costs
+        found.append(judging.shared(f"floors and draws {whose} to judge by", "judging"))
+        if self.classifier is not None:
+            words = f"classifier of {self.config.data.name} {self.config.data.size}"
+            found.append(self.classifier.cost.shared(words, "judging"))
+        return tuple(found)
+
+    def matched_scale(self, config: TrialConfig) -> float:
+        """Standard deviation of what a student is given in training; see `docs/metrics.md`."""
+        if not self.trained.normal_prior:
+            return 1.0
+        coded = objective_class(config.objective).draws == "data pairs"
+        return config.matched_scale(self._code_deviation if coded else 1.0)
+
+    @cached_property
+    def _code_deviation(self) -> float:
+        """Of the training split's codes, which students are given."""
+        return float(self.data_pairs.z.double().std())
+
+    @property
+    def _norm_draws(self) -> int:
+        """Prior draws that the teacher decodes at every norm: 0 unless the prior is N(0, I)."""
+        return self.config.evaluation.norm_draws if self.trained.normal_prior else 0
+
     def _pairs(self, kind: Kind, count: int) -> Pairs:
         return get_pairs(kind, count, self.trained, self.data, self.store, self.device)
 
+    def _teacher_draws(self, split: Split, scale: float, index: int) -> Drawn:
+        shard = judged_shard(split, scale, index, self.config.evaluation.samples)
+        return get_draws(shard, self.trained, self.data, self.store, self.device)
+
     def parts(self, config: TrialConfig) -> tuple[Shard, ...]:
         """The shards of pairs that a trial of this objective needs and the store lacks."""
-        wanted, draws = self.config.pairs, objective_class(config.objective).draws
-        judging = self.config.evaluation
-        shards = shards_of("evaluation", judging.samples * judging.draws)
-        shards += shards_of("norms", self.evaluation.norm_draws)
-        if draws == "data pairs" and wanted.data_copies is not None:
-            shards += shards_of("data", wanted.data_copies)
-        if draws == "oracle pairs":
-            shards += shards_of("oracle", wanted.oracle_count)
-        return tuple(s for s in shards if not is_stored(s, self.trained, self.store))
+        draws, wanted = objective_class(config.objective).draws, self.config.evaluation
+        shards = shards_of("evaluation", wanted.teacher_draws)
+        shards += shards_of("norms", self._norm_draws)
+        shards += training_shards(draws, self.config.pairs)
+        if not self._floors.are_stored:
+            shards += judged_shards(wanted, self.samples.scales)
+        missing = (s for s in shards if not is_stored(s, self.trained, self.store))
+        return tuple(dict.fromkeys(missing))
 
     def build_part(self, part: Shard) -> None:
-        """Build a shard, unless the store has it."""
-        build_shard(part, self.trained, self.data, self.store, self.device)
+        """Build a shard, unless the store has it.
+
+        Where the teacher's draws diverge at another prior scale than 1, it has no floor there.
+        """
+        allowed = (SamplesDivergedError,) if part.scale != 1.0 else ()
+        with contextlib.suppress(*allowed):
+            build_shard(part, self.trained, self.data, self.store, self.device)
 
     def build_student(self, config: TrialConfig) -> Student:
         """The untrained student of a trial: a function of its configuration and seed."""
@@ -180,9 +254,21 @@ class ImageTask:
             return fresh_batches(config, self.data, self.teacher, self.device)
         return stored_batches(config, self.data_pairs, copies, self.device)
 
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> dict[str, float]:
+    def evaluate(
+        self,
+        student: Student,
+        config: TrialConfig,
+        split: Split,
+        *,
+        brief: bool = False,
+        seen: Mapping[str, float] | None = None,
+    ) -> Measured:
         """See `ImageEvaluation.evaluate`."""
-        return self.evaluation.evaluate(student, config, split)
+        floor = numbers_of(self.references[f"teacher_{split}"])
+        matched = self.matched_scale(config)
+        return self.evaluation.evaluate(
+            student, config.seed, matched, split, floor, brief=brief, seen=seen
+        )
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -202,42 +288,59 @@ class ImageTask:
             f"codes of held-out data: std {codes['std']:.3f}, kurtosis {codes['kurtosis']:.2f} "
             "(prior: 1, 3)",
             judged,
+            *self._own_samples(),
+        )
+
+    def _own_samples(self) -> tuple[str, ...]:
+        """How good the teacher's samples are; nothing of one whose draws diverge, as trials say."""
+        measure = self.samples.headline
+        try:
+            own = numbers_of(self.references["teacher_test"])
+        except SamplesDivergedError:
+            return ()
+        return (
+            f"the teacher's own samples: {measure} {own[measure]:.4g} at prior scale 1, "
+            f"{own[measure + BEST]:.4g} at {own[BEST_SCALE]:g}, the best on validation",
         )
 
     def arrays(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
         """Nothing: figures of this task are its pictures."""
         return {}
 
-    @property
+    @cached_property
     def references(self) -> Mapping[str, Measured]:
-        """The floors; see `ImageEvaluation.references`."""
-        return self.evaluation.references
+        """The floors; see `Floors`."""
+        return self._floors.get()
 
     def sounds(self, student: Student, config: TrialConfig) -> dict[str, Sound]:
         """None."""
         return {}
 
     @torch.no_grad()
-    def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+    def pictures(
+        self, student: Student, config: TrialConfig, seen: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
         """Images in [0, 1] to show, of the data's grey levels, by name: (GRID, C, H, W) each.
 
-        But `norms`, the teacher's Figure 5: a draw of z a row, a norm a column.
+        But `norms`, the teacher's Figure 5: a draw of z a row, a norm a column. `samples_best` are
+        at the prior scale that `seen`, an evaluation's metrics, calls the best, unless it is 1.
         """
         student.eval()
         z = self.teacher.sample_prior(GRID, generator(self.device, "pictures"))
-        test, norms = self.evaluation.codes("test"), self.evaluation.teacher_norms
+        test, norms = self.evaluation.codes("test"), self.teacher_norms
+        best = (seen or {}).get(BEST_SCALE, 1.0)
         shown = {
             "samples": student(z),
             "reconstructions": _interleave(test.x[: GRID // 2], student(test.z[: GRID // 2])),
-            "teacher": self.evaluation.teacher_samples.x[:GRID],
+            "teacher": self.samples.reference.x[:GRID],
             "data": test.x[:GRID],
         }
-        if config.matched_scale != 1.0:
-            shown["samples_matched"] = student(z * config.matched_scale)
+        if best != 1.0:
+            shown[f"samples{BEST}"] = student(z * best)
         if norms is not None:
             shown["norms"] = norms.x.unflatten(0, (-1, len(RADII)))[:NORM_ROWS]
         student.train()
-        return {name: self.evaluation.images(x).cpu() for name, x in shown.items()}
+        return {name: self.samples.images(x).cpu() for name, x in shown.items()}
 
 
 def _interleave(a: Tensor, b: Tensor) -> Tensor:

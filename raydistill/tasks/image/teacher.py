@@ -31,7 +31,14 @@ from raydistill.seeding import generator
 from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version, module_of
 from raydistill.store.storage import Storage
-from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.tasks.assets import (
+    Cost,
+    TeacherAsset,
+    cost_of,
+    cost_of_training,
+    costed,
+    with_threads,
+)
 from raydistill.tasks.image.config_parts import TeacherTraining
 from raydistill.tasks.image.space import ImageSpace
 from raydistill.teachers.base import Teacher
@@ -79,6 +86,7 @@ def get_teacher(
             folder it is called with; None trains it here.
     """
 
+    @costed(device)
     @with_threads(training.threads)
     def build(work: Storage) -> Built:
         if train_elsewhere is not None:
@@ -86,6 +94,7 @@ def get_teacher(
         trained = train_teacher(training, data, device, work, on_progress=on_progress)
         with _uncompiled(training):
             info = _describe(trained.teacher, data, device) | {"history": trained.history}
+        info |= trained.cost
         info["space"] = ImageSpace.of_images(data).model_dump(mode="json")
         return Built(trained.teacher.state_dict(), info)
 
@@ -101,6 +110,8 @@ def get_teacher(
         asset.found,
         training.threads,
         training.model.normal_prior,
+        training.seed,
+        cost_of(asset),
     )
 
 
@@ -111,10 +122,12 @@ class TrainedTeacher:
     Attributes:
         teacher: on its device.
         history: (updates, validation bits/dim) along the training.
+        cost: see `cost_of_training`.
     """
 
     teacher: Teacher
     history: list[list[float]]
+    cost: dict[str, Any]
 
 
 def train_teacher(
@@ -160,7 +173,7 @@ def train_teacher(
     )
     outcome = train(job, device, work, workers=workers, on_progress=on_progress)
     history = [[e.updates, e.metrics["bits"]] for e in outcome.history]
-    return TrainedTeacher(likelihood.trained, history)
+    return TrainedTeacher(likelihood.trained, history, cost_of_training(outcome, device))
 
 
 def _capturable(training: TeacherTraining) -> bool:
@@ -176,10 +189,14 @@ class ClassifierAsset:
     Attributes:
         classifier: on its device.
         test_accuracy: share of test images whose class it predicts.
+        weights: their hash.
+        cost: of its training.
     """
 
     classifier: ConvClassifier
     test_accuracy: float
+    weights: str
+    cost: Cost
 
 
 def get_classifier(
@@ -187,6 +204,7 @@ def get_classifier(
 ) -> ClassifierAsset:
     """The classifier behind the image metrics; its test accuracy is stored beside it."""
 
+    @costed(device)
     def build(work: Storage) -> Built:
         trained = train_classifier(config, data, device)
         images = recorded(data.test.values, data.levels).to(device)
@@ -202,7 +220,7 @@ def get_classifier(
     classifier = ConvClassifier(config, data.image_shape, data.classes)
     classifier.load_state_dict(asset.tensors)
     classifier = classifier.to(device).eval().requires_grad_(False)
-    return ClassifierAsset(classifier, asset.info["test_accuracy"])
+    return ClassifierAsset(classifier, asset.info["test_accuracy"], asset.content, cost_of(asset))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from raydistill.metrics.audio import Reference, audio_metrics, average_metrics, 
 from raydistill.record import SENTENCE, PerUnit
 from raydistill.seeding import generator
 from raydistill.students.conditioned import ConditionedFlow
-from raydistill.tasks.trial_config import TrialConfig
 from raydistill.tasks.vocoder.config import SpeechEvaluation
 from raydistill.tasks.vocoder.corpus import Corpus, Sequences, dithered
 from raydistill.tasks.vocoder.teacher import Coded, encode_utterance
@@ -87,25 +86,25 @@ class VocoderEvaluation:
 
     @torch.no_grad()
     def evaluate(
-        self, student: ConditionedFlow, config: TrialConfig, split: str
+        self, student: ConditionedFlow, matched_scale: float, split: str
     ) -> dict[str, float | PerUnit]:
         """Metrics of a student, means over sentences; see docs/metrics.md.
 
-        At prior scale 1, and on the test split, with the suffix `_matched`, at the scale of what a
-        noise-trained student was given.
+        At prior scale 1, and on the test split, with the suffix `_matched`, at the scale of what
+        the student was given in training.
         """
         student.eval()
         metrics = over_sentences(self._judged(student, split))
         if split == "test":
-            scale = config.matched_scale
             matched = metrics
-            if scale != 1.0:
-                matched = over_sentences(self._judged(student, split, scale))
+            if matched_scale != 1.0:
+                matched = over_sentences(self._judged(student, split, matched_scale))
             metrics |= {
                 f"{name}_matched": value
                 for name, value in matched.items()
                 if not name.endswith(("_se", "_n", "_matched"))
             }
+        metrics["prior_scale_matched"] = matched_scale
         metrics |= self._likelihoods(student, split)
         student.train()
         return metrics

@@ -20,7 +20,8 @@ import raydistill.tasks.vocoder.evaluation
 from raydistill.record import PerUnit
 from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version, module_of
-from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.store.storage import Storage
+from raydistill.tasks.assets import Cost, TeacherAsset, cost_of, costed, with_threads
 from raydistill.tasks.vocoder.evaluation import VocoderEvaluation, over_sentences
 
 
@@ -35,9 +36,11 @@ class Floors:
 
     Attributes:
         rows: floor -> metric -> one value a sentence, (sentences,).
+        cost: of measuring them.
     """
 
     rows: dict[str, dict[str, Tensor]]
+    cost: Cost
 
     @property
     def means(self) -> dict[str, dict[str, float | PerUnit]]:
@@ -73,8 +76,9 @@ def are_stored(evaluation: VocoderEvaluation, teacher: TeacherAsset, store: Stor
 def get_floors(evaluation: VocoderEvaluation, teacher: TeacherAsset, store: Store) -> Floors:
     """The floors from the store, measured first if they are not there."""
 
+    @costed(evaluation.device)
     @with_threads(1)
-    def build(work: object) -> Built:
+    def build(work: Storage) -> Built:
         tensors = {
             f"{name}/{metric}": values
             for name, rows in evaluation.floor_rows("test").items()
@@ -87,7 +91,7 @@ def get_floors(evaluation: VocoderEvaluation, teacher: TeacherAsset, store: Stor
     for key, values in asset.tensors.items():
         name, _, metric = key.partition("/")
         found.setdefault(name, {})[metric] = values
-    return Floors(found)
+    return Floors(found, cost_of(asset))
 
 
 def as_columns(rows: list[dict[str, float]]) -> dict[str, Tensor]:

@@ -17,7 +17,15 @@ import raydistill.tasks.vocoder.corpus
 from raydistill.seeding import generator
 from raydistill.store.assets import Asset, Built, Store
 from raydistill.store.code import code_version, module_of
-from raydistill.tasks.assets import TeacherAsset, require_finite, with_threads
+from raydistill.store.storage import Storage
+from raydistill.tasks.assets import (
+    Cost,
+    TeacherAsset,
+    cost_of,
+    costed,
+    require_finite,
+    with_threads,
+)
 from raydistill.tasks.vocoder.corpus import Sequences, dithered
 from raydistill.tasks.vocoder.teacher import encode_utterance
 from raydistill.teachers.conditioned import ConditionedTeacher
@@ -51,10 +59,12 @@ class SpeechPairs:
 
     Attributes:
         x, z: (copies, samples).
+        cost: of all parts.
     """
 
     x: Tensor
     z: Tensor
+    cost: Cost
 
 
 def parts_of(kind: Kind, copies: int, sequences: Sequences) -> tuple[Part, ...]:
@@ -100,9 +110,10 @@ def build_part(
     assert isinstance(model, ConditionedTeacher)
 
     # One thread, whoever builds it: the last bits of a sum are a function of their number.
+    @costed(device)
     @with_threads(1)
     @torch.no_grad()
-    def build(work: object) -> Built:
+    def build(work: Storage) -> Built:
         found: list[tuple[Tensor, Tensor]] = []
         for index in range(part.first, part.end):
             random = generator(device, "speech", part.kind, part.copy, index)
@@ -130,9 +141,9 @@ def get_pairs(
 ) -> SpeechPairs:
     """A whole set on a device, what is missing of it built here."""
     parts = parts_of(kind, copies, sequences)
-    found = [build_part(part, teacher, sequences, store, device).tensors for part in parts]
+    found = [build_part(part, teacher, sequences, store, device) for part in parts]
     x, z = (
-        torch.cat([tensors[name] for tensors in found]).view(copies, -1).to(device)
+        torch.cat([asset.tensors[name] for asset in found]).view(copies, -1).to(device)
         for name in ("x", "z")
     )
-    return SpeechPairs(x, z)
+    return SpeechPairs(x, z, cost_of(*found))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from raydistill.media.sounds import Sound
 from raydistill.media.spectrograms import spectrogram
 from raydistill.objectives import Batch, objective_class
-from raydistill.record import Measured
+from raydistill.record import Measured, SharedCost
 from raydistill.seeding import generator
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
@@ -196,10 +197,42 @@ class VocoderTask:
 
         return draw
 
-    def evaluate(self, student: Student, config: TrialConfig, split: str) -> Measured:
+    def evaluate(
+        self,
+        student: Student,
+        config: TrialConfig,
+        split: Literal["validation", "test"],
+        *,
+        brief: bool = False,
+        seen: Mapping[str, float] | None = None,
+    ) -> Measured:
         """See `VocoderEvaluation.evaluate`."""
         assert isinstance(student, ConditionedFlow)
-        return self.evaluation.evaluate(student, config, split)
+        return self.evaluation.evaluate(student, self.matched_scale(config), split)
+
+    def shared_costs(self, config: TrialConfig) -> tuple[SharedCost, ...]:
+        """See `Task.shared_costs`."""
+        draws, whose = objective_class(config.objective).draws, f"of teacher {self.teacher_key}"
+        assert self.trained.cost is not None
+        found = [self.trained.cost.shared(f"teacher {self.teacher_key}", "teacher")]
+        if draws == "data pairs":
+            words = f"codes of {self.config.pairs.data_copies} copies of the speech {whose}"
+            found.append(self._pairs_of(draws).cost.shared(words, "pairs"))
+        if draws == "oracle pairs":
+            words = f"{self.config.pairs.oracle_copies} copies of the speech decoded {whose}"
+            found.append(self._pairs_of(draws).cost.shared(words, "decoding"))
+        found.append(self.floors.cost.shared(f"floors {whose}", "judging"))
+        return tuple(found)
+
+    def matched_scale(self, config: TrialConfig) -> float:
+        """Standard deviation of what a student is given in training; see `docs/metrics.md`."""
+        coded = objective_class(config.objective).draws == "data pairs"
+        return config.matched_scale(self._code_deviation if coded else 1.0)
+
+    @cached_property
+    def _code_deviation(self) -> float:
+        """Of the training split's codes, which students are given."""
+        return float(self._pairs_of("data pairs").z.double().std())
 
     @cached_property
     def floors(self) -> Floors:
@@ -224,8 +257,9 @@ class VocoderTask:
         assert isinstance(student, ConditionedFlow)
         student.eval()
         found = as_columns(self.evaluation.rows(student, "test"))
-        if config.matched_scale != 1.0:
-            matched = as_columns(self.evaluation.rows(student, "test", config.matched_scale))
+        scale = self.matched_scale(config)
+        if scale != 1.0:
+            matched = as_columns(self.evaluation.rows(student, "test", scale))
             found |= {f"matched/{name}": values for name, values in matched.items()}
         for floor, columns in self.floors.rows.items():
             found |= {f"floor/{floor}/{name}": values for name, values in columns.items()}
@@ -233,7 +267,9 @@ class VocoderTask:
         return found
 
     @torch.no_grad()
-    def pictures(self, student: Student, config: TrialConfig) -> dict[str, Tensor]:
+    def pictures(
+        self, student: Student, config: TrialConfig, seen: Mapping[str, float] | None = None
+    ) -> dict[str, Tensor]:
         """Spectrograms in [0, 1], one below another: (sentences, 1, 1, bins, frames)."""
         return {
             name: torch.stack([spectrogram(sound.samples) for sound in sounds])[:, None]
@@ -254,7 +290,7 @@ class VocoderTask:
         student.eval()
         evaluation, rate = self.evaluation, self.corpus.data.rate
         chosen = evaluation.sentences("test")[: self.config.evaluation.sounds]
-        scale = config.matched_scale
+        scale = self.matched_scale(config)
         found = {"student": [Sound(evaluation.sample(student, s), rate) for s in chosen]}
         if scale != 1.0:
             found["student_matched"] = [

@@ -21,7 +21,13 @@ from raydistill.seeding import generator, key_to_seed
 from raydistill.store.assets import Built, Store
 from raydistill.store.code import code_version, module_of
 from raydistill.store.storage import Storage
-from raydistill.tasks.assets import TeacherAsset, with_threads
+from raydistill.tasks.assets import (
+    TeacherAsset,
+    cost_of,
+    cost_of_training,
+    costed,
+    with_threads,
+)
 from raydistill.tasks.vocoder.config import SpeechTeacherTraining, VocoderTrial
 from raydistill.tasks.vocoder.corpus import (
     Corpus,
@@ -35,7 +41,7 @@ from raydistill.tasks.vocoder.space import SpeechSpace
 from raydistill.teachers.conditioned import ConditionedTeacher
 from raydistill.teachers.samplernn import SampleRNN
 from raydistill.teachers.streams import SequenceLikelihood, StreamBatch
-from raydistill.training.job import Job, Progress
+from raydistill.training.job import Job, Outcome, Progress
 from raydistill.training.loop import train
 
 
@@ -65,11 +71,14 @@ def get_teacher(
     """The teacher of a configuration from the store, trained first if it is not there."""
     training = config.teacher
 
+    @costed(device)
     @with_threads(training.threads)
     def build(work: Storage) -> Built:
         teacher = untrained(training)
-        history = _train(teacher, training, corpus, device, work, on_progress)
+        outcome = _train(teacher, training, corpus, device, work, on_progress)
+        history = [[e.updates, e.metrics["nll"]] for e in outcome.history]
         info = _describe(teacher, corpus, device) | {"history": history}
+        info |= cost_of_training(outcome, device)
         space = SpeechSpace.of_corpus(corpus, config.data, training.window)
         info["space"] = space.model_dump(mode="json")
         return Built(teacher.state_dict(), info)
@@ -86,6 +95,7 @@ def get_teacher(
         asset.found,
         training.threads,
         normal_prior=True,
+        cost=cost_of(asset),
     )
 
 
@@ -159,8 +169,8 @@ def _train(
     device: torch.device,
     work: Storage,
     on_progress: Callable[[Progress], None],
-) -> list[list[float]]:
-    """Maximum likelihood in place; returns (updates, validation nats a sample) along the way."""
+) -> Outcome:
+    """Maximum likelihood in place; evaluations are validation nats a sample."""
     sequences, hop = corpus.train.to(device), corpus.data.hop
     frames, count = training.window // hop, training.budget.batch_size
     windows_or_error(sequences, frames, "teacher.window")
@@ -186,8 +196,7 @@ def _train(
         "teacher",
         identity=corpus.data.fingerprint,
     )
-    outcome = train(job, device, work, on_progress=on_progress)
-    return [[e.updates, e.metrics["nll"]] for e in outcome.history]
+    return train(job, device, work, on_progress=on_progress)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import torch
 
 from raydistill.data.logit import from_logit
 from raydistill.objectives import Batch
+from raydistill.record import numbers_of
 from raydistill.store.assets import Store
 from raydistill.store.storage import Storage
+from raydistill.tasks.assets import SamplesDivergedError
 from raydistill.tasks.image.config import ImageTrial
+from raydistill.tasks.image.metric_names import BEST_SCALE
+from raydistill.tasks.image.pairs import Shard
 from raydistill.tasks.image.task import ImageTask
 from raydistill.tasks.registry import parse_trial
 from tests.helpers import merge
@@ -93,17 +99,17 @@ def test_student_is_a_function_of_its_configuration(
     assert not torch.equal(first["input.weight"], other["input.weight"])
 
 
-def test_pictures_are_images(task: ImageTask, smoke_values: dict[str, Any]) -> None:
-    noisy = {"kind": "x_reconstruction", "noise_level": 0.5}
-    for objective, count in (({"kind": "x_reconstruction"}, 5), (noisy, 6)):
-        config = parse_trial(merge(smoke_values, {"objective": objective}))
-        pictures = task.pictures(task.build_student(config), config)
+def test_pictures_are_images(task: ImageTask, smoke: ImageTrial) -> None:
+    student = task.build_student(smoke)
+    for seen, count in ((None, 5), ({BEST_SCALE: 1.0}, 5), ({BEST_SCALE: 0.8}, 6)):
+        pictures = task.pictures(student, smoke, seen)
         assert len(pictures) == count
         for name, images in pictures.items():
             assert images.shape == ((8, 23, 1, 8, 8) if name == "norms" else (64, 1, 8, 8))
             assert 0.0 <= float(images.min()) < float(images.max()) <= 1.0
+    assert not torch.equal(pictures["samples_best"], pictures["samples"])
     # Reconstructions alternate with what they reconstruct.
-    shown = task.pictures(TeacherInverse(task), config)["reconstructions"]
+    shown = task.pictures(TeacherInverse(task), smoke)["reconstructions"]
     torch.testing.assert_close(shown[1::2], shown[0::2], rtol=0.0, atol=1e-3)
 
 
@@ -112,12 +118,12 @@ def test_picture_of_norms_is_the_teacher_along_a_direction(
 ) -> None:
     """Each row the teacher's own decoding of one draw, its norm growing to the right."""
     shown = task.pictures(task.build_student(smoke), smoke)["norms"]
-    norms = task.evaluation.teacher_norms
+    norms = task.teacher_norms
     assert norms is not None
     z = norms.z.unflatten(0, (-1, 23))
     torch.testing.assert_close(z[:, 11].flatten(1).norm(dim=1), torch.full((20,), 8.0))
     torch.testing.assert_close(z[:, -1], 1.3 * z[:, 11])
-    expected = task.evaluation.images(task.teacher.decode(z[3, [0, 22]], "sequential"))
+    expected = task.samples.images(task.teacher.decode(z[3, [0, 22]], "sequential"))
     # The two ways of decoding round otherwise, now and then into the grey level beside.
     assert float((shown[3, [0, 22]] != expected).double().mean()) < 0.02
 
@@ -130,13 +136,64 @@ def test_facts_say_how_good_the_classifier_is(task: ImageTask) -> None:
     assert task.references["classifier"] == {"test_accuracy": found}
 
 
+def test_facts_say_how_good_the_teacher_is_at_its_best_scale(task: ImageTask) -> None:
+    own = numbers_of(task.references["teacher_test"])
+    told = "\n".join(task.facts)
+    assert f"classifier_fd {own['classifier_fd']:.4g} at prior scale 1" in told
+    assert f"{own['classifier_fd_best']:.4g} at {own[BEST_SCALE]:g}" in told
+
+
 def test_parts_are_what_trials_need_and_the_store_lacks(
     task: ImageTask, smoke_values: dict[str, Any], tmp_path: Path
 ) -> None:
-    empty = ImageTask(task.config, task.store, torch.device("cpu"))
-    empty.store = Store(Storage.open(tmp_path / "empty"))
     config = parse_trial(merge(smoke_values, {"objective": {"kind": "z_reconstruction"}}))
+    assert isinstance(config, ImageTrial)
+    store = Store(Storage.open(tmp_path / "store"))
+    shutil.copytree(task.store.storage.uri, tmp_path / "store")
+    for kind in ("pairs", "image-floors"):
+        shutil.rmtree(tmp_path / "store" / kind)
+    empty = ImageTask(config, store, torch.device("cpu"))
     parts = empty.parts(config)
-    assert [part.kind for part in parts] == ["evaluation", "norms"]
+    kinds = Counter(part.kind for part in parts)
+    # A set at each of three scales to choose by, two at scale 1 to judge by.
+    expected = {"evaluation": 1, "norms": 1, "data": 1, "validation draws": 3, "test draws": 2}
+    assert kinds == expected
+    assert {part.scale for part in parts if part.kind == "validation draws"} == {0.8, 0.9, 1.0}
     empty.build_part(parts[1])
-    assert [part.kind for part in empty.parts(config)] == ["evaluation"]
+    assert len(empty.parts(config)) == len(parts) - 1
+    # With the floors in the store nobody asks for what they were measured on.
+    assert set(empty.references) == set(task.references)
+    assert empty.parts(config) == ()
+
+
+def test_another_scale_may_diverge_and_scale_1_may_not(
+    task: ImageTask, smoke_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that overflows for large z has no floor there, and is judged at the others."""
+    config = parse_trial(merge(smoke_values, {"evaluation": {"prior_scales": [0.9, 3.0]}}))
+    assert isinstance(config, ImageTrial)
+    store = Store(Storage.open(tmp_path / "store"))
+    shutil.copytree(task.store.storage.uri, tmp_path / "store")
+    weak = ImageTask(config, store, torch.device("cpu"))
+    decode = weak.teacher.decode
+    monkeypatch.setattr(
+        weak.teacher, "decode", lambda z: decode(z) / (float(z.std()) < 2.0), raising=True
+    )
+    (part,) = (part for part in weak.parts(config) if part.scale == 3.0)
+    weak.build_part(part)
+    found = weak.references["teacher_validation"]
+    assert {name for name in found if name.startswith("classifier_fd_at_")} == {
+        "classifier_fd_at_0.9",
+        "classifier_fd_at_1",
+    }
+    monkeypatch.setattr(weak.teacher, "decode", lambda z: decode(z) / 0.0)
+    with pytest.raises(SamplesDivergedError):
+        weak.build_part(Shard("test draws", 7, 1.0, 50))
+    # Its facts can be told all the same: that its draws diverge is for its trials to say.
+    more = parse_trial(merge(smoke_values, {"evaluation": {"draws": 3}}))
+    assert isinstance(more, ImageTrial)
+    diverging = ImageTask(more, store, torch.device("cpu"))
+    monkeypatch.setattr(diverging.teacher, "decode", lambda z: decode(z) / 0.0)
+    assert not any("own samples" in fact for fact in diverging.facts)
+    with pytest.raises(SamplesDivergedError):
+        diverging.references  # noqa: B018
