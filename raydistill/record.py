@@ -195,13 +195,13 @@ class Record:
         config: the resolved trial configuration; running from it gives the same metrics.
         teacher: the beginning of the hash of the teacher's weights.
         spent: what it has cost itself.
-        shared: what others share with it, each with its whole cost; how many share it, only a
-            sweep's records together tell.
         history: evaluations in order; the last one of split `test` is the result.
         reference: the same metrics of the teacher's own samples and of real data (floors).
         reference_units: group of floors to what `Evaluation.units` is of a student.
         artefacts: what it shows: name to path relative to the record.
         environment: versions and hardware.
+        shared: what others share with it, each with its whole cost; how many share it, only a
+            sweep's records together tell.
 
     Example:
         >>> from raydistill.record import Evaluation, Record
@@ -218,13 +218,13 @@ class Record:
     config: dict[Text, Any]
     teacher: Text
     spent: Spent = field(default_factory=Spent)
-    shared: tuple[SharedCost, ...] = ()
     cause: Text = ""
     history: tuple[Evaluation, ...] = ()
     reference: dict[Text, dict[Text, Metric]] = field(default_factory=dict)
     reference_units: dict[Text, dict[Text, Values]] = field(default_factory=dict)
     artefacts: dict[Text, Text] = field(default_factory=dict)
     environment: dict[Text, Text] = field(default_factory=dict)
+    shared: tuple[SharedCost, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def metrics(self, split: str) -> dict[str, float]:
