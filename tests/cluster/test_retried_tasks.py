@@ -128,18 +128,19 @@ def test_a_task_on_a_node_that_is_gone_is_started_again(
     said: list[str] = []
     here = ray.get_runtime_context().get_node_id()
 
-    def work(number: int) -> int:
+    def wait(number: int) -> str:
         import time
 
-        time.sleep(600 if number == 0 else 2)
-        return number
+        time.sleep(600)
+        return "too late"
 
     def start(attempt: Attempt) -> Any:
-        nodes[attempt.name] = here if nodes else "0" * len(here)
-        return run_attempt.remote(work, str(tmp_path))
+        first = not nodes
+        nodes[attempt.name] = "0" * len(here) if first else here
+        return run_attempt.remote(wait if first else lambda number: "done", str(tmp_path))
 
     lost = RetriedTask("the part", start)
-    assert run_tasks([lost], ignore, said.append, nodes) == [1]
+    assert run_tasks([lost], ignore, said.append, nodes) == ["done"]
     assert len(said) == 1
     assert "the part is tried again" in said[0]
     assert "its node is not part of the cluster any more" in said[0]
