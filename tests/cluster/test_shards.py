@@ -33,7 +33,8 @@ def test_missing_shards_alone_are_built_and_the_results_are_the_same(tmp_path):
     assert first.code == 0, first.errors
     shards = oracle_shards(tmp_path)
     assert sorted(shards) == [0, 1, 2]
-    assert "5 parts" in first.output  # one of samples to judge by and one of norms as well
+    # Three of pairs; others of draws to judge by at each prior scale, of norms, of training codes.
+    assert "11 parts" in first.output
     times = {n: (path / "asset.json").stat().st_mtime_ns for n, path in shards.items()}
     # As after a build that was cut off before its second shard.
     shutil.rmtree(shards[1])
