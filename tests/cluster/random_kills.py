@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import re
@@ -31,9 +30,8 @@ from ray.cluster_utils import Cluster
 
 from raydistill.cluster.design.files import STUDY_FILE
 from raydistill.cluster.design.study import open_study, trial_name
-from raydistill.training.checkpoint import CHECKPOINT, metadata_of
 from tests.cluster.our_processes import TRIAL, ours
-from tests.cluster.scripts import ROOT, results
+from tests.cluster.scripts import ROOT, results, updates_saved
 
 DESIGN = (
     "--preset", "smoke", "--dimensions", "2", "--seeds", "1",
@@ -148,7 +146,7 @@ class Driver:
             said = " ".join(log.read().decode(errors="replace").split())
         last = {trial: (int(at), int(count)) for trial, at, count in TRIED_AGAIN.findall(said)}
         return any(
-            count >= SPARED_AFTER and _updates_saved(self._folder / trial) <= at
+            count >= SPARED_AFTER and updates_saved(self._folder / trial) <= at
             for trial, (at, count) in last.items()
         )
 
@@ -252,15 +250,6 @@ def _kill(kind: str, nodes: Nodes, driver: Driver, folder: Path, chance: random.
         if kind == "journal":
             return _cut(folder / STUDY_FILE, chance)
     return True
-
-
-def _updates_saved(trial: Path) -> int:
-    """How many updates the checkpoint of a trial has; 0 without one."""
-    try:
-        content = (trial / CHECKPOINT).read_bytes()
-    except FileNotFoundError:
-        return 0
-    return int(json.loads(metadata_of(content)["state"])["updates"])
 
 
 def _cut(journal: Path, chance: random.Random) -> bool:

@@ -17,6 +17,7 @@ from types import ModuleType
 import ray
 
 from raydistill.cluster.script import main, parse_settings
+from raydistill.training.checkpoint import CHECKPOINT, metadata_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = ROOT / "sweeps" / "noise_injection.py"
@@ -123,6 +124,15 @@ def trials(folder: Path) -> dict[str, dict]:
     """The records of a sweep by trial."""
     paths = sorted(folder.glob("trial_*/record.json"))
     return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+
+def updates_saved(trial: Path) -> int:
+    """Updates in the checkpoint in a trial's folder; 0 if there is none."""
+    try:
+        content = (trial / CHECKPOINT).read_bytes()
+    except FileNotFoundError:
+        return 0
+    return int(json.loads(metadata_of(content)["state"])["updates"])
 
 
 def results(folder: Path) -> dict[str, list]:

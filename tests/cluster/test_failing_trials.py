@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -15,10 +14,9 @@ import ray
 
 from raydistill.cluster.design.study import open_study
 from raydistill.console import ExitStatus
-from raydistill.training.checkpoint import CHECKPOINT, metadata_of
 from tests.cluster.our_processes import TRIAL, kill_all
 from tests.cluster.saboteur import arm
-from tests.cluster.scripts import ROOT, results, run_sweep, start_sweep, trials
+from tests.cluster.scripts import ROOT, results, run_sweep, start_sweep, trials, updates_saved
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.losses]
 
@@ -117,15 +115,6 @@ LONG = (
 )  # fmt: skip
 
 
-def saved(folder: Path) -> int:
-    """Updates in a trial's checkpoint; 0 if there is none."""
-    try:
-        content = (folder / CHECKPOINT).read_bytes()
-    except FileNotFoundError:
-        return 0
-    return int(json.loads(metadata_of(content)["state"])["updates"])
-
-
 def test_a_trial_interrupted_seven_times_is_not_lost(storage):
     whole = run_sweep("--storage-path", str(storage), "--name", "calm", *LONG)
     assert whole.code == 0, whole.errors
@@ -133,7 +122,7 @@ def test_a_trial_interrupted_seven_times_is_not_lost(storage):
     driver = start_sweep("--storage-path", str(storage), "--name", "stormy", *LONG)
     for kill in range(1, 8):
         deadline = time.monotonic() + 120.0
-        while saved(folder / "trial_00000") < 100 * kill:
+        while updates_saved(folder / "trial_00000") < 100 * kill:
             assert time.monotonic() < deadline, f"interruption {kill} was its last"
             time.sleep(0.02)
         kill_all(TRIAL)
